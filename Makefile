@@ -1,0 +1,53 @@
+# Every task of the project in one line each; deploy/prepare.sh does the setting up.
+SHELL := /bin/bash
+BIN := .venv/bin
+TRIAL := $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
+UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' | sort)
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --custom-compile-command "make lock"
+
+.PHONY: help venv system lint format types unit live test demo soak bench lock clean
+
+help:                       ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv:                       ## the virtual environment .venv with hash-pinned dependencies
+	@deploy/prepare.sh venv
+
+system:                     ## also the system packages (tor)
+	@deploy/prepare.sh system
+
+lint: venv                  ## ruff, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: venv                ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: venv                 ## mypy
+	$(BIN)/mypy
+
+unit: system                ## unit and property tests
+	$(TRIAL) $(UNIT)
+
+live: system                ## tests against real tor daemons on loopback
+	$(TRIAL)_live tests.live
+
+test: system lint types unit live  ## everything that must be green
+
+demo: system                ## a private Tor network with a node of ours: make demo ARGS="--seconds 60 --check"
+	@$(BIN)/rustbalance lab up $(ARGS)
+
+soak: system                ## two test-network days (16 minutes) of visits to one node
+	$(BIN)/python -m rustbalance.lab.soak $(ARGS)
+
+bench: system               ## the measurements behind every speed claim
+	@for b in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$b .py) || exit 1; done
+
+lock:                       ## bring the lock files up to date (needs uv)
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) build.in -o build.lock
+
+clean:                      ## remove what was built
+	rm -rf .venv build dist _trial_temp* .mypy_cache .ruff_cache .hypothesis .lab *.egg-info

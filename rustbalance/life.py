@@ -1,0 +1,150 @@
+"""
+How parts of the daemon start, repeat, and stop.
+
+Owns: ordered services, periodic jobs that survive their own errors, coroutines that cannot be forgotten, deadlines.
+In: a reactor and callables; out: Twisted services. Nothing here knows about Tor or HTTP.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from rustbalance.moment import Moment
+
+T = TypeVar("T")
+
+
+def now() -> Moment:
+    """Read both clocks."""
+    return Moment(time.monotonic(), time.time())  # noqa: TID251  (the one place that reads the wall clock)
+
+
+def deferred(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Start ``coroutine`` and return the Deferred of its result."""
+    return Deferred.fromCoroutine(coroutine)
+
+
+def pause(reactor: IReactorTime, seconds: float) -> Deferred[None]:
+    """Return a Deferred that fires in ``seconds``; cancelling it cancels the timer."""
+    waiting: Deferred[None] = Deferred(lambda _: call.cancel())
+    call = reactor.callLater(seconds, waiting.callback, None)
+    return waiting
+
+
+def within(seconds: float, reactor: IReactorTime, work: Coroutine[Any, Any, T] | Deferred[T]) -> Deferred[T]:
+    """
+    Give ``work`` a deadline.
+
+    :raises twisted.internet.defer.TimeoutError: (in the Deferred) when it is not done in ``seconds``.
+    """
+    waiting = work if isinstance(work, Deferred) else deferred(work)
+    return waiting.addTimeout(seconds, reactor)
+
+
+class Tasks:
+    """Coroutines under way: each failure is logged, and all can be cancelled at once."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._running: set[Deferred[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def spawn(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> Deferred[None]:
+        """Run ``coroutine``; an error in it is logged as a failure of ``what`` and goes no further."""
+        task = deferred(self._fenced(what, coroutine))
+        self._running.add(task)
+        task.addBoth(lambda _: self._running.discard(task))
+        return task
+
+    async def _fenced(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        except CancelledError:
+            pass
+        except Exception:
+            self._log.failure("{what} failed", what=what)
+
+    def cancel(self) -> None:
+        """Cancel everything that is under way."""
+        for task in list(self._running):
+            task.cancel()
+
+
+class Periodic(Service):
+    """
+    Calls ``job`` every ``seconds``, the first time at start; an error in it is logged and the next call still comes.
+
+    A job that returns an awaitable is awaited before the next one is due.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, name: str, seconds: float, job: Callable[[], Awaitable[None] | None], reactor: IReactorTime
+    ) -> None:
+        self.setName(name)
+        self._seconds = seconds
+        self._job = job
+        self._loop = LoopingCall(self._fenced)
+        self._loop.clock = reactor
+
+    def startService(self) -> None:
+        """Begin, with the first call at once."""
+        super().startService()
+        self._loop.start(self._seconds, now=True)
+
+    def stopService(self) -> None:
+        """End; a call under way finishes by itself."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+
+    def _fenced(self) -> Deferred[None]:
+        return deferred(self._once())
+
+    async def _once(self) -> None:
+        try:
+            result = self._job()
+            if result is not None:
+                await result
+        except Exception:
+            self.log.failure("periodic job {name} failed", name=self.name)
+
+
+class OrderedServices(MultiService):
+    """
+    Children start in the order they were added and stop one after another, last first, each with a deadline.
+
+    A plain ``MultiService`` stops all at once and waits for ever (twisted/application/service.py).
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: IReactorTime, patience: float) -> None:
+        """Wait up to ``patience`` seconds for each child to stop."""
+        super().__init__()
+        self._reactor = reactor
+        self._patience = patience
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the children in turn; the Deferred fires when the last one is done or has overstayed."""
+        Service.stopService(self)
+        return deferred(self._stop_each())
+
+    async def _stop_each(self) -> None:
+        for child in reversed(list(self)):
+            await self._stop(child)
+
+    async def _stop(self, child: IService) -> None:
+        try:
+            await maybeDeferred(child.stopService).addTimeout(self._patience, self._reactor)
+        except Exception:
+            self.log.failure("{child} did not stop cleanly", child=getattr(child, "name", child))

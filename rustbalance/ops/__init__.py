@@ -1,0 +1,1 @@
+"""What operators see: status, the control socket, logs."""

@@ -83,3 +83,53 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: tuple[DescriptorStatus, ...]
     proxy: ProxyStatus
     memory: MemoryStatus
+
+
+def judge(
+    instances: tuple[InstanceStatus, ...],
+    descriptors: tuple[DescriptorStatus, ...],
+    proxy: ProxyStatus,
+    problems: tuple[str, ...] = (),
+) -> tuple[Health, tuple[str, ...]]:
+    """
+    Return the health that these facts amount to, and every problem as a sentence.
+
+    Down: a visitor cannot reach this node (no Tor serves, nothing was ever published, or the front does not listen).
+    Degraded: visitors are served, but something needs attention. ``problems`` are added to those found here.
+    """
+    found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *problems)
+    reachable = (
+        any(instance.phase == "serving" for instance in instances)
+        and any(descriptor.revision is not None for descriptor in descriptors)
+        and proxy.listening is not None
+    )
+    if not reachable:
+        return Health.DOWN, found
+    return (Health.DEGRADED if found else Health.HEALTHY), found
+
+
+def _of_instances(instances: tuple[InstanceStatus, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"Tor ({instance.name}) is {instance.phase} at {instance.bootstrap_percent} %"
+        + (f": {instance.problem}" if instance.problem else f" ({instance.bootstrap_summary})")
+        for instance in instances
+        if instance.phase != "serving"
+    )
+
+
+def _of_descriptors(descriptors: tuple[DescriptorStatus, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"the {descriptor.seat} descriptor is confirmed by "
+        f"{descriptor.confirmed} of {descriptor.directories} directories"
+        + (f": {descriptor.problem}" if descriptor.problem else "")
+        for descriptor in descriptors
+        if not descriptor.published
+    )
+
+
+def _of_proxy(proxy: ProxyStatus) -> tuple[str, ...]:
+    if proxy.listening is None:
+        return ("the front does not accept visitors",)
+    if proxy.target_healthy is False:
+        return ("the target does not answer",)
+    return ()

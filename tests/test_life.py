@@ -1,0 +1,179 @@
+"""Tests for L{rustbalance.life}."""
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.task import Clock
+from twisted.logger import Logger
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.life import OrderedServices, Periodic, Tasks, deferred, now, pause, within
+
+
+class Recorder(Service):
+    """A service that notes when it stops and stops when told."""
+
+    def __init__(self, name: str, order: list[str], answer: Deferred[None] | None = None) -> None:
+        self.setName(name)
+        self.order = order
+        self.answer = answer
+
+    def stopService(self) -> Deferred[None] | None:
+        """Note the stop."""
+        super().stopService()
+        self.order.append(str(self.name))
+        return self.answer
+
+
+class OrderedServicesTests(SynchronousTestCase):
+    """L{OrderedServices} stops children one by one."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.order: list[str] = []
+        self.root = OrderedServices(self.clock, patience=5.0)
+
+    def test_last_first_and_one_at_a_time(self) -> None:
+        """A child is asked to stop only when those added after it are done."""
+        slow: Deferred[None] = Deferred()
+        for child in (Recorder("tor", self.order), Recorder("front", self.order, slow)):
+            child.setServiceParent(self.root)
+        self.root.startService()
+        stopping = self.root.stopService()
+        self.assertEqual(self.order, ["front"])
+        slow.callback(None)
+        self.assertEqual(self.order, ["front", "tor"])
+        self.successResultOf(stopping)
+
+    def test_a_child_that_overstays_is_left_behind(self) -> None:
+        """A child that never stops holds the others up for the deadline and no longer."""
+        Recorder("tor", self.order).setServiceParent(self.root)
+        Recorder("stuck", self.order, Deferred()).setServiceParent(self.root)
+        self.root.startService()
+        stopping = self.root.stopService()
+        self.clock.advance(4.9)
+        self.assertNoResult(stopping)
+        self.clock.advance(0.2)
+        self.successResultOf(stopping)
+        self.assertEqual(self.order, ["stuck", "tor"])
+        self.assertEqual(len(self.flushLoggedErrors(TimeoutError)), 1)
+
+
+class PeriodicTests(SynchronousTestCase):
+    """L{Periodic} keeps calling."""
+
+    def test_survives_errors(self) -> None:
+        """A job that raises is logged and called again at its next time."""
+        calls = []
+        clock = Clock()
+
+        def job() -> None:
+            calls.append(clock.seconds())
+            raise ValueError("once more")
+
+        periodic = Periodic("job", 10.0, job, clock)
+        periodic.startService()
+        clock.advance(10)
+        clock.advance(10)
+        periodic.stopService()
+        clock.advance(100)
+        self.assertEqual(calls, [0.0, 10.0, 20.0])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 3)
+
+    def test_waits_for_an_asynchronous_job(self) -> None:
+        """A job still under way is not started a second time."""
+        calls = []
+        clock = Clock()
+        gate: Deferred[None] = Deferred()
+
+        def job() -> Deferred[None]:
+            calls.append(clock.seconds())
+            return gate
+
+        periodic = Periodic("job", 10.0, job, clock)
+        periodic.startService()
+        clock.advance(25)
+        self.assertEqual(calls, [0.0])
+        gate.callback(None)
+        clock.advance(5)
+        self.assertEqual(calls, [0.0, 30.0])
+        periodic.stopService()
+
+
+class TasksTests(SynchronousTestCase):
+    """L{Tasks} forgets no coroutine."""
+
+    log = Logger()
+
+    def test_failures_are_logged(self) -> None:
+        """An exception in a spawned coroutine reaches the log and the set empties."""
+        tasks = Tasks(self.log)
+
+        async def fail() -> None:
+            raise KeyError("lost")
+
+        self.successResultOf(tasks.spawn("work", fail()))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual(len(tasks), 0)
+
+    def test_cancel_reaches_the_await(self) -> None:
+        """Cancelling raises CancelledError inside, runs the finally block and logs nothing."""
+        tasks = Tasks(self.log)
+        seen = []
+
+        async def wait() -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                seen.append("cancelled")
+                raise
+
+        tasks.spawn("work", wait())
+        self.assertEqual(len(tasks), 1)
+        tasks.cancel()
+        self.assertEqual(seen, ["cancelled"])
+        self.assertEqual(len(tasks), 0)
+
+
+class DeadlineTests(SynchronousTestCase):
+    """L{within} and L{pause}."""
+
+    def test_within_gives_up(self) -> None:
+        """Work that takes too long fails with TimeoutError and is cancelled."""
+        clock = Clock()
+        forever: Deferred[None] = Deferred()
+        waiting = within(3.0, clock, forever)
+        clock.advance(3.1)
+        self.failureResultOf(waiting, TimeoutError)
+
+    def test_within_passes_results(self) -> None:
+        """Work that is quick enough gives its result and leaves no timer behind."""
+        clock = Clock()
+
+        async def quick() -> int:
+            return 7
+
+        self.assertEqual(self.successResultOf(within(3.0, clock, quick())), 7)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_pause_can_be_cancelled(self) -> None:
+        """A cancelled pause leaves no timer behind."""
+        clock = Clock()
+        waiting = pause(clock, 5.0)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_deferred_gives_the_result(self) -> None:
+        """A coroutine's value comes through."""
+
+        async def work() -> str:
+            return "done"
+
+        self.assertEqual(self.successResultOf(deferred(work())), "done")
+
+    def test_now_advances_on_both_clocks(self) -> None:
+        """Two readings are in order, and later() moves both kinds of time."""
+        first, second = now(), now()
+        self.assertLessEqual(first.mono, second.mono)
+        self.assertEqual(first.later(2.0).wall - first.wall, 2.0)
+        self.assertAlmostEqual(first.later(2.0).mono - first.mono, 2.0)

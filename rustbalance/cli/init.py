@@ -1,0 +1,61 @@
+"""
+``rustbalance init``: a node that starts.
+
+Owns: the command and what it tells. In: a directory and a target; out: a key and a configuration in it, or one
+line that says why not. Making the node is ``new_node.py``.
+"""
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Example:
+  rustbalance init --dir ~/node --target 127.0.0.1:8000
+  rustbalance init --dir ~/node --target http://xxx.onion --identity-key /var/lib/tor/hs/hs_ed25519_secret_key
+
+The target is one of XXX.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with a host.
+"""
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True, resolve_path=True)
+
+#: What cannot be chosen yet, with the reason.
+NOT_YET = "is not available in this version, which runs one node; leave it out"
+
+
+@click.command(epilog=EPILOG)
+@click.option("--dir", "directory", required=True, type=click.Path(path_type=Path), help="Where the node lives.")
+@click.option("--target", required=True, help="The site behind the address.")
+@click.option("--identity-key", type=FILE, help="Keep this key's address (32, 64 or Tor's 96 bytes); else a new one.")
+@click.option("--carrier", type=click.Choice(["tor", "wireguard", "direct"]), default="tor", help="How nodes talk.")
+@click.option("--endpoint", metavar="IP:PORT", help="Where other nodes reach this one (wireguard, direct).")
+@click.option("--force", is_flag=True, help="Replace what is there; an old key is kept under another name.")
+@click.option("--lab-include", type=FILE, hidden=True, help="A file for every torrc, as private networks need.")
+def init(
+    directory: Path,
+    target: str,
+    identity_key: Path | None,
+    carrier: str,
+    endpoint: str | None,
+    force: bool,
+    lab_include: Path | None,
+) -> None:
+    """Make the key and the configuration of a node in a directory."""
+    from rustbalance.cli.new_node import CannotMake, create_node
+
+    if carrier != "tor":
+        raise click.UsageError(f"--carrier {carrier} {NOT_YET}")
+    if endpoint is not None:
+        raise click.UsageError(f"--endpoint {NOT_YET}")
+    try:
+        made = create_node(directory, target, identity_key=identity_key, torrc_include=lab_include, force=force)
+    except CannotMake as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"address   {made.address.text}")
+    click.echo(f"key       {made.key}   (keep a copy in a safe place: whoever has it is the service)")
+    if made.old_key is not None:
+        click.echo(f"old key   {made.old_key}")
+    click.echo(f"config    {made.config}")
+    click.echo(f"next      rustbalance run --config {made.config}")
+    for complaint in made.missing:
+        click.echo(f"rustbalance: before it can start: {complaint}", err=True)

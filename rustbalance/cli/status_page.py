@@ -1,0 +1,162 @@
+"""
+What ``rustbalance status`` shows to people.
+
+Owns: the page. In: a ``NodeStatus``; out: rich renderables, on a terminal with colours, else as plain text.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rustbalance.ops.status import DescriptorStatus, Health, InstanceStatus, NodeStatus, ProxyStatus
+
+COLOURS = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.DOWN: "red"}
+#: Narrower than this a table is not worth reading; a pipe or a log has no width of its own.
+WIDTH = 100
+
+
+def show(status: NodeStatus) -> None:
+    """Print the page."""
+    console = _console()
+    console.print(page(status))
+
+
+@contextmanager
+def screen() -> Iterator[Callable[[NodeStatus | str], None]]:
+    """Yield a function that shows a page in place of the one before."""
+    with Live(console=_console(), auto_refresh=False, transient=False) as live:
+        yield lambda answer: live.update(_of(answer), refresh=True)
+
+
+def _of(answer: NodeStatus | str) -> RenderableType:
+    if isinstance(answer, str):
+        return Text.assemble(("● down", "bold red"), "  ", answer)
+    return page(answer)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
+
+
+def page(status: NodeStatus) -> RenderableType:
+    """Return the whole page."""
+    return Group(
+        _head(status),
+        *_problems(status),
+        _instances(status.instances),
+        _descriptors(status.descriptors),
+        _proxy(status.proxy),
+        _memory(status),
+    )
+
+
+def _head(status: NodeStatus) -> Text:
+    return Text.assemble(
+        (f"● {status.health.value}", f"bold {COLOURS[status.health]}"),
+        (f"   {status.node_id}", "bold"),
+        f"   rustbalance {status.version}   up {duration(status.uptime_secs)}\n",
+        f"  http://{status.onion_address}/",
+    )
+
+
+def _problems(status: NodeStatus) -> Iterator[RenderableType]:
+    colour = COLOURS[status.health]
+    for problem in status.problems:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(Text(" !", style=f"bold {colour}"), Text(problem, style=colour))
+        yield line
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _below(table: Table) -> Padding:
+    return Padding(table, (1, 0, 0, 2))
+
+
+def _instances(instances: tuple[InstanceStatus, ...]) -> Padding:
+    table = _table("Tor", "state", "bootstrap", "version", "pid", "restarts", right=("pid", "restarts"))
+    for one in instances:
+        table.add_row(
+            f"{one.name} ({one.mode})",
+            Text(one.phase, style="green" if one.phase == "serving" else "yellow"),
+            f"{one.bootstrap_percent} %  {one.bootstrap_summary}",
+            one.tor_version or "-",
+            "-" if one.pid is None else str(one.pid),
+            str(one.restarts),
+        )
+    return _below(table)
+
+
+def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
+    table = _table(
+        "Descriptor", "directories", "uploaded", "points", "revision", "period", right=("points", "revision", "period")
+    )
+    for one in descriptors:
+        table.add_row(
+            one.seat,
+            Text(f"{one.confirmed} of {one.directories}", style="green" if one.published else "yellow"),
+            "never" if one.age_secs is None else f"{duration(one.age_secs)} ago",
+            str(one.introduction_points),
+            "-" if one.revision is None else str(one.revision),
+            str(one.period),
+        )
+    return _below(table)
+
+
+def _proxy(proxy: ProxyStatus) -> Padding:
+    table = _table("Visitors", "")
+    table.add_row("listening", proxy.listening or Text("nowhere", style="red"))
+    table.add_row("connections", f"{proxy.connections_active:,} now, {proxy.connections_total:,} in all")
+    table.add_row("requests", f"{proxy.requests_total:,}")
+    table.add_row("traffic", f"{size(proxy.bytes_in)} in, {size(proxy.bytes_out)} out")
+    table.add_row("target", _target(proxy.target_healthy))
+    return _below(table)
+
+
+def _target(healthy: bool | None) -> Text:
+    if healthy is None:
+        return Text("nobody has asked for a page yet")
+    return Text("answers", style="green") if healthy else Text("does not answer", style="red")
+
+
+def _memory(status: NodeStatus) -> Padding:
+    locked = status.memory.locked
+    text = f"locked in memory ({size(status.memory.locked_bytes)})" if locked else "NOT all locked in memory"
+    table = _table("Secrets", "")
+    table.add_row("", Text(text, style="" if locked else "yellow"))
+    return _below(table)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    whole = max(0, int(seconds))
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    parts = []
+    for name, length in units:
+        count, whole = divmod(whole, length)
+        parts.append((count, name))
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count or name == "s")
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in a unit that keeps it short."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

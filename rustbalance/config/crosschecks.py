@@ -1,0 +1,165 @@
+"""
+Rules that several keys have to keep together.
+
+Owns: which keys exclude, need or collide with each other. In: a draft; out: complaints added to it. A key that was bad
+by itself takes no part: one mistake, one complaint.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rustbalance.config.addresses import LONGEST_UNIX_PATH, HostPort, UnixPath
+from rustbalance.config.draft import Draft
+from rustbalance.config.outline import entries
+from rustbalance.config.tls_check import TlsCheck
+
+#: The longest state_dir under which managed Tor finds room for its sockets (``tor/primary/control.sock``), in bytes.
+DEEPEST_STATE = 75
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+#: Pairs of keys of which at most one may be given.
+EXCLUSIVE = (
+    ("listen", "local_port"),
+    ("tor.control_socket", "tor.control_port"),
+)
+
+#: Keys that mean something only when another one has a certain value.
+DEPENDENT: tuple[tuple[str, str, object], ...] = (
+    ("tor.binary", "tor.mode", "managed"),
+    ("tor.torrc_include", "tor.mode", "managed"),
+    ("tor.control_host", "tor.mode", "external"),
+    ("tor.control_port", "tor.mode", "external"),
+    ("tor.control_socket", "tor.mode", "external"),
+    ("tor.socks_port", "tor.mode", "external"),
+    ("tor.control_password", "tor.mode", "external"),
+    ("tor.control_password_file", "tor.mode", "external"),
+    ("node.hidden_service_dir", "tor.mode", "external"),
+    ("target.tls_verify", "target.use_tls", True),
+)
+
+
+def fill_in(draft: Draft) -> None:
+    """Give the keys that were left out and whose default depends on others their value."""
+    values, given = draft.values, draft.given
+    state_dir = values.get("state_dir")
+    if state_dir is not None:
+        if "control_socket" not in given:
+            values["control_socket"] = state_dir / "control.sock"
+        if "node.hidden_service_dir" not in given:
+            values["node.hidden_service_dir"] = state_dir / "hidden_service"
+    if "target.tls_verify" not in given and "target.onion_address" in given:
+        values["target.tls_verify"] = TlsCheck("off")
+
+
+def cross_check(draft: Draft) -> None:
+    """Check all rules of this module."""
+    for check in CHECKS:
+        check(draft)
+
+
+def _exactly_one_target(draft: Draft) -> None:
+    forms = [name for name in ("target.onion_address", "target.address") if name in draft.given]
+    if len(forms) == 2:
+        draft.complain("target", "must have exactly one of onion_address and address, not both")
+    elif not forms:
+        draft.complain("target", "must have exactly one of onion_address and address; it has neither")
+    if forms == ["target.address"] and "target.port" in draft.given:
+        draft.complain("target.port", "belongs to onion_address; with address the port is part of it")
+
+
+def _onion_in_its_place(draft: Draft) -> None:
+    address = draft.values.get("target.address")
+    if isinstance(address, HostPort) and address.host.rstrip(".").endswith(".onion"):
+        draft.complain("target.address", "must not be an onion address; that goes to target.onion_address")
+
+
+def _exclusive(draft: Draft) -> None:
+    for one, other in EXCLUSIVE:
+        if one in draft.given and other in draft.given:
+            draft.complain(one, f"must not be given together with {other}")
+
+
+def _dependent(draft: Draft) -> None:
+    for name, other, needed in DEPENDENT:
+        if name in draft.given and other in draft.values and draft.values[other] != needed:
+            wanted = f'"{needed}"' if isinstance(needed, str) else str(needed).lower()
+            draft.complain(name, f"has a meaning only with {other} = {wanted}; leave it out")
+
+
+def _control_socket_fits(draft: Draft) -> None:
+    """The derived path has not been measured yet; with a managed Tor the next rule is the stricter one."""
+    path = draft.values.get("control_socket")
+    if draft.values.get("tor.mode") != "external":
+        return
+    if "control_socket" not in draft.given and path is not None and len(bytes(path)) > LONGEST_UNIX_PATH:
+        draft.complain(
+            "state_dir",
+            f"is too deep: its control.sock would need {len(bytes(path))} bytes and a Unix socket's path has at most "
+            f"{LONGEST_UNIX_PATH}; take a shorter one, or set control_socket",
+            draft_value(draft, "state_dir"),
+        )
+
+
+def _room_for_tor(draft: Draft) -> None:
+    path = draft.values.get("state_dir")
+    if draft.values.get("tor.mode") == "managed" and path is not None and len(bytes(path)) > DEEPEST_STATE:
+        rule = (
+            f"must be at most {DEEPEST_STATE} bytes long (it is {len(bytes(path))}), as Tor's Unix sockets lie inside"
+        )
+        draft.complain("state_dir", rule, draft_value(draft, "state_dir"))
+
+
+def _sockets_differ(draft: Draft) -> None:
+    """No two things at one Unix path, and no visitor sent round in a circle."""
+    seen: dict[Path, str] = {}
+    for name in ("control_socket", "listen", "target.address", "tor.control_socket"):
+        value = draft.values.get(name)
+        path = value.path if isinstance(value, UnixPath) else value
+        if not isinstance(path, Path):
+            continue
+        if path in seen:
+            draft.complain(name, f"must not be the same socket as {seen[path]}")
+        seen.setdefault(path, name)
+
+
+def _no_circle(draft: Draft) -> None:
+    target, port = draft.values.get("target.address"), draft.values.get("local_port")
+    if "listen" in draft.given or not isinstance(target, HostPort) or target.host not in LOOPBACK:
+        return
+    if target.port == port:
+        draft.complain("target.address", f"must not be our own local_port {port}: visitors would go in circles")
+
+
+def _not_our_own_address(draft: Draft) -> None:
+    target, master = draft.values.get("target.onion_address"), draft.values.get("master.onion_address")
+    if target is not None and target == master:
+        draft.complain("target.onion_address", "must not be the master address: visitors would go in circles")
+
+
+def _ports_differ(draft: Draft) -> None:
+    if draft.values.get("tor.mode") != "external" or "tor.control_socket" in draft.given:
+        return
+    control, socks = draft.values.get("tor.control_port"), draft.values.get("tor.socks_port")
+    if control is not None and control == socks:
+        draft.complain("tor.socks_port", f"must not be the control port {control}")
+
+
+def draft_value(draft: Draft, name: str) -> str | None:
+    """Return what the file says for a key, as it may be shown; None when it says nothing."""
+    section, _, last = name.rpartition(".")
+    key = next(entry.key for entry in entries(section) if entry.name == last)
+    return key.show(draft.given[name]) if name in draft.given and not key.secret else None
+
+
+CHECKS: tuple[Callable[[Draft], None], ...] = (
+    _exactly_one_target,
+    _onion_in_its_place,
+    _exclusive,
+    _dependent,
+    _control_socket_fits,
+    _room_for_tor,
+    _sockets_differ,
+    _no_circle,
+    _not_our_own_address,
+    _ports_differ,
+)

@@ -1,0 +1,279 @@
+"""
+Every key of the configuration: its name, type, default, rule and the sentence that explains it.
+
+Owns: the shape of ``config.toml``. In: nothing; out: ``Config`` with a section each, frozen once it is read.
+The loader, the reference page and the file that ``init`` writes are all made from what stands here.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from rustbalance.config import keys
+from rustbalance.config.addresses import Address, UnixPath
+from rustbalance.config.keys import found_out, later
+from rustbalance.config.tls_check import TlsCheck
+from rustbalance.onion.address import OnionAddress
+from rustbalance.secrets import Secret
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the file. Its ``repr`` names it and shows nothing of its contents."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Node(Section, frozen=True, kw_only=True):
+    """Who this machine is among the nodes that serve the address."""
+
+    id: Annotated[
+        str, keys.matching("Name of this node.", "must be 1 to 64 characters of a-z, 0-9 and -", r"[a-z0-9-]{1,64}")
+    ]
+    priority: Annotated[int, later(keys.whole("Who publishes: the lower number wins, ties go by id.", 0, 65535))] = 100
+    clock_skew_tolerance_secs: Annotated[
+        float, later(keys.seconds("How far the clocks of two nodes may differ.", 0, 60))
+    ] = 5
+    hidden_service_dir: Annotated[
+        Path,
+        found_out(
+            keys.path("External Tor: where the service's directory lies; that Tor must be able to read it."),
+            "`<state_dir>/hidden_service`",
+        ),
+    ] = Path()
+
+
+class Master(Section, frozen=True, kw_only=True):
+    """The address that all nodes serve, and its key."""
+
+    identity_key_path: Annotated[
+        Path, keys.path("The identity key: a 32-byte seed, a 64-byte expanded key, or Tor's 96-byte file; mode 0600.")
+    ]
+    onion_address: Annotated[
+        OnionAddress | None,
+        found_out(keys.onion("The address, if it is to be compared with the key."), "derived from the key"),
+    ] = None
+
+
+class Target(Section, frozen=True, kw_only=True):
+    """The site behind the address: exactly one of onion_address and address."""
+
+    onion_address: Annotated[OnionAddress | None, keys.onion("An onion service, reached through Tor.")] = None
+    address: Annotated[Address | None, keys.address("A TCP address or a Unix socket.")] = None
+    port: Annotated[int, keys.port("The port of the onion service.")] = 80
+    use_tls: Annotated[bool, keys.switch("Speak TLS with the target.")] = False
+    tls_verify: Annotated[
+        TlsCheck,
+        found_out(keys.tls_check("What the target's certificate must be."), '`"system"`; `"off"` for an onion service'),
+    ] = TlsCheck("system")
+    host_header: Annotated[
+        Literal["target", "preserve"],
+        keys.choice(
+            "The Host that the target sees: its own name, or what the visitor asked for.", "target", "preserve"
+        ),
+    ] = "target"
+    connect_timeout_secs: Annotated[float, keys.seconds("Longest wait for a connection to the target.", 1, 600)] = 30
+    idle_timeout_secs: Annotated[
+        float, keys.seconds("Longest silence in a request or an answer; its total time is not limited.", 1, 86400)
+    ] = 300
+    max_connections: Annotated[int, keys.whole("Connections to the target at once; past it a 503.", 1, 65535)] = 2048
+
+
+class Tor(Section, frozen=True, kw_only=True):
+    """The Tor processes: our own children (managed) or running ones (external)."""
+
+    mode: Annotated[
+        Literal["managed", "external"],
+        keys.choice("Start Tor ourselves, or use a running one that serves nothing else.", "managed", "external"),
+    ] = "managed"
+    binary: Annotated[str, keys.program("Managed: the tor program.")] = "tor"
+    torrc_include: Annotated[
+        Path | None, keys.file("Managed: a file that every instance's torrc includes (for private networks).")
+    ] = None
+    control_host: Annotated[str, keys.host("External: the host of the control and SOCKS ports.")] = "127.0.0.1"
+    control_port: Annotated[int, keys.port("External: the control port.")] = 9051
+    control_socket: Annotated[
+        Path | None, keys.unix_socket("External: the control socket, in place of control_port.")
+    ] = None
+    socks_port: Annotated[int, keys.port("External: the SOCKS port.")] = 9050
+    control_password: Annotated[
+        Secret | None, keys.hidden("External: the control password; without it the cookie that Tor names is used.")
+    ] = None
+    standby_mode: Annotated[
+        Literal["off", "service", "socks"],
+        later(keys.choice("A second instance that takes over.", "off", "service", "socks")),
+    ] = "off"
+    standby_control_port: Annotated[int | None, later(keys.port("External: the standby's control port."))] = None
+    standby_control_socket: Annotated[
+        Path | None, later(keys.unix_socket("External: the standby's control socket."))
+    ] = None
+    standby_socks_port: Annotated[int | None, later(keys.port("External: the standby's SOCKS port."))] = None
+    scout: Annotated[bool, later(keys.switch("An instance of its own that looks at the service from outside."))] = False
+    restart_command: Annotated[
+        tuple[str, ...], later(keys.texts("External: what restarts Tor, {instance} replaced."))
+    ] = ()
+    num_introduction_points: Annotated[int, keys.whole("Introduction points of each instance.", 3, 20)] = 3
+
+
+class Publish(Section, frozen=True, kw_only=True):
+    """When the descriptors are uploaded, and what is enough."""
+
+    refresh_interval_secs: Annotated[
+        float, keys.seconds("Upload again after this time even if nothing changed.", 1, 7200)
+    ] = 600
+    takeover_grace_secs: Annotated[
+        float, later(keys.seconds("How long a new publisher waits for the old one.", 0, 300))
+    ] = 2
+    max_intro_points: Annotated[
+        int, keys.whole("Introduction points in a descriptor; with 8 it looks like any other's.", 1, 20)
+    ] = 20
+    min_directories: Annotated[
+        int, keys.whole("Directories (of usually 8) that must confirm before a descriptor counts as published.", 1, 8)
+    ] = 4
+    verify_mode: Annotated[
+        Literal["off", "fetch", "upload"],
+        later(keys.choice("How uploads are checked afterwards.", "off", "fetch", "upload")),
+    ] = "off"
+    verify_interval_secs: Annotated[float, later(keys.seconds("Time between two checks.", 10, 86400))] = 300
+    verify_delay_secs: Annotated[float, later(keys.seconds("Time from an upload to its first check.", 1, 3600))] = 60
+    client_auth_dir: Annotated[
+        Path | None, later(keys.path("Restricted discovery: the directory of Tor's *.auth files."))
+    ] = None
+
+
+class Health(Section, frozen=True, kw_only=True):
+    """Probes of the target, and how old a descriptor may grow."""
+
+    http_probe_enabled: Annotated[bool, later(keys.switch("Ask the target for a page now and then."))] = False
+    http_probe_path: Annotated[
+        str, later(keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}"))
+    ] = "/"
+    http_probe_interval_secs: Annotated[float, later(keys.seconds("Time between two probes.", 1, 86400))] = 60
+    http_probe_timeout_secs: Annotated[float, later(keys.seconds("Longest wait for the page.", 1, 600))] = 5
+    probe_failure_threshold: Annotated[int, later(keys.whole("Failed probes in a row that matter.", 1, 100))] = 3
+    probe_expected_status: Annotated[
+        str, later(keys.matching("The statuses that count as well.", "must be like 200-399", r"[1-5]\d\d(-[1-5]\d\d)?"))
+    ] = "200-399"
+    descriptor_max_age_secs: Annotated[
+        float, later(keys.seconds("Publish at once when a descriptor is older.", 60, 10800))
+    ] = 900
+
+
+class Coordination(Section, frozen=True, kw_only=True):
+    """How the nodes of a cluster talk with each other."""
+
+    mode: Annotated[
+        Literal["tor", "wireguard", "direct"],
+        later(keys.choice("What carries the messages.", "tor", "wireguard", "direct")),
+    ] = "tor"
+    listen: Annotated[
+        str, later(keys.matching("Direct: where to listen.", "must have the form HOST:PORT", r"\S{1,260}:\d{1,5}"))
+    ] = "127.0.0.1:0"
+    peers: Annotated[tuple[str, ...], later(keys.texts("Direct: other nodes, HOST:PORT each."))] = ()
+    heartbeat_interval_secs: Annotated[float, later(keys.seconds("Time between two heartbeats.", 0.1, 60))] = 2
+    heartbeat_timeout_secs: Annotated[float, later(keys.seconds("Silence after which a node is gone.", 1, 600))] = 8
+    lease_duration_secs: Annotated[float, later(keys.seconds("How long a publisher's lease lasts.", 1, 600))] = 8
+    backoff_jitter_secs: Annotated[float, later(keys.seconds("Random part of waiting times.", 0, 60))] = 1
+    cluster_token: Annotated[Secret | None, later(keys.hidden("What the nodes share."))] = None
+    previous_cluster_token: Annotated[Secret | None, later(keys.hidden("The token before, still heard."))] = None
+    previous_cluster_token_expires: Annotated[
+        str | None, later(keys.matching("Until when.", "must be a time of RFC 3339", r"[0-9TtZz:.+ -]{20,40}"))
+    ] = None
+    token_grace_secs: Annotated[float, later(keys.seconds("How long both tokens are heard.", 1, 86400))] = 60
+    join_secret: Annotated[Secret | None, later(keys.hidden("Lets a new node join; none: no node can."))] = None
+
+
+class Wireguard(Section, frozen=True, kw_only=True):
+    """The WireGuard tunnel between the nodes."""
+
+    interface: Annotated[
+        str, later(keys.matching("Name of the interface.", "must be 1 to 15 characters", r"[A-Za-z0-9_.-]{1,15}"))
+    ] = "wg-rb"
+    listen_port: Annotated[int, later(keys.port("UDP port."))] = 51820
+    tunnel_ip: Annotated[str | None, later(keys.host("Our address inside the tunnel."))] = None
+    private_key: Annotated[Secret | None, later(keys.hidden("Our key."))] = None
+    external_endpoint: Annotated[Address | None, later(keys.address("Where others reach us."))] = None
+    peers: Annotated[
+        tuple[str, ...], later(keys.texts("Tables with id, endpoint, tunnel_ip and public_key.", "must be empty"))
+    ] = ()
+    userspace: Annotated[str | None, later(keys.program("The program to use when the kernel has no WireGuard."))] = None
+
+
+class Canary(Section, frozen=True, kw_only=True):
+    """Visits to our own address."""
+
+    enabled: Annotated[bool, later(keys.switch("Visit ourselves through Tor now and then."))] = False
+    path: Annotated[str, later(keys.matching("The path that answers.", "must start with /", r"/[!-~]{1,1000}"))] = (
+        "/__rustbalance/health"
+    )
+    interval_secs: Annotated[float, later(keys.seconds("Time between two visits.", 1, 86400))] = 120
+    failure_threshold: Annotated[int, later(keys.whole("Failed visits in a row that matter.", 1, 100))] = 3
+    token: Annotated[Secret | None, later(keys.hidden("Who may read the details."))] = None
+    startup_delay_secs: Annotated[float, later(keys.seconds("Time before the first visit.", 0, 86400))] = 300
+    timeout_secs: Annotated[float, later(keys.seconds("Longest wait for an answer.", 1, 600))] = 30
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """Figures for Prometheus."""
+
+    enabled: Annotated[bool, later(keys.switch("Serve figures."))] = False
+    listen_addr: Annotated[str, later(keys.host("Where to listen."))] = "127.0.0.1"
+    port: Annotated[int, later(keys.port("The port."))] = 9100
+
+
+class Console(Section, frozen=True, kw_only=True):
+    """A Python prompt inside the daemon, over SSH."""
+
+    enabled: Annotated[bool, later(keys.switch("Open the console."))] = False
+    listen: Annotated[Address | None, later(keys.address("Where to listen: unix:PATH or a loopback address."))] = None
+    authorized_keys: Annotated[Path | None, later(keys.file("The SSH public keys that may enter."))] = None
+
+
+class Security(Section, frozen=True, kw_only=True):
+    """How strict to be about memory."""
+
+    require_mlock: Annotated[bool, keys.switch("Refuse to start when the memory of secrets cannot be locked.")] = False
+
+
+class Logging(Section, frozen=True, kw_only=True):
+    """What the log looks like."""
+
+    format: Annotated[
+        Literal["text", "json"] | None,
+        found_out(keys.choice("How lines look.", "text", "json"), '`"text"` on a terminal, else `"json"`'),
+    ] = None
+    level: Annotated[
+        Literal["debug", "info", "warn", "error", "critical"],
+        keys.choice("The least important lines shown.", "debug", "info", "warn", "error", "critical"),
+    ] = "info"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file, with what was found out filled in (``control_socket``, ``node.hidden_service_dir``, …)."""
+
+    state_dir: Annotated[Path, keys.path("What must survive a restart, and managed Tor's data; mode 0700.")] = Path(
+        "/var/lib/rustbalance"
+    )
+    local_port: Annotated[
+        int, keys.whole("Where visitors arrive from Tor, on 127.0.0.1; 0 picks a port.", 0, 65535)
+    ] = 8080
+    listen: Annotated[UnixPath | None, keys.unix_address("Where Tor brings visitors, in place of local_port.")] = None
+    control_socket: Annotated[
+        Path,
+        found_out(keys.unix_socket("Where the daemon answers our commands; mode 0600."), "`<state_dir>/control.sock`"),
+    ] = Path()
+    shutdown_deadline_secs: Annotated[float, keys.seconds("Longest time that stopping may take.", 1, 300)] = 10
+    node: Node
+    master: Master
+    target: Target
+    tor: Tor = Tor()
+    publish: Publish = Publish()
+    health: Health = Health()
+    coordination: Coordination = Coordination()
+    wireguard: Wireguard = Wireguard()
+    canary: Canary = Canary()
+    metrics: Metrics = Metrics()
+    console: Console = Console()
+    security: Security = Security()
+    logging: Logging = Logging()

@@ -1,0 +1,1 @@
+"""Fakes and checks that ship with the package, so that anybody can test against them."""

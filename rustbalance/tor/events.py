@@ -1,0 +1,191 @@
+"""
+What Tor tells us unasked.
+
+Owns: the meaning of asynchronous replies (control-spec section 4.1). In: the text of one, without its status code;
+out: a value, or None for what we do not need. Pure.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rustbalance.onion.address import AddressError, OnionAddress
+
+#: The events to ask for with SETEVENTS.
+SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR")
+
+
+@dataclass(frozen=True)
+class DescriptorCreated:
+    """Tor built a descriptor of its own service: it has started, or its introduction points have just rotated."""
+
+    address: OnionAddress
+
+
+@dataclass(frozen=True)
+class DescriptorUploaded:
+    """
+    The directory ``fingerprint`` has stored a descriptor.
+
+    Tor does not say which one: when a relay is responsible for both, the two events look the same.
+    """
+
+    address: OnionAddress
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class DescriptorUploadFailed:
+    """The directory has refused the descriptor of that blinded key (base64); ``UPLOAD_REJECTED``: raise the counter."""
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DescriptorContent:
+    """What HSFETCH brought from one directory; ``text`` is empty when it brought nothing."""
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class ConsensusArrived:
+    """Tor has a newer consensus."""
+
+
+@dataclass(frozen=True)
+class EnoughDirectoryInfo:
+    """Whether Tor knows enough relays to build circuits."""
+
+    enough: bool
+
+
+@dataclass(frozen=True)
+class BootstrapProgress:
+    """How far Tor is, in percent; ``warning`` is what keeps it from going on."""
+
+    percent: int
+    tag: str
+    summary: str
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class IntroductionCircuit:
+    """An introduction circuit of the service ``address`` has become usable (``established``) or is gone."""
+
+    address: OnionAddress
+    circuit: str
+    established: bool
+
+
+Event = (
+    DescriptorCreated
+    | DescriptorUploaded
+    | DescriptorUploadFailed
+    | DescriptorContent
+    | ConsensusArrived
+    | EnoughDirectoryInfo
+    | BootstrapProgress
+    | IntroductionCircuit
+)
+
+#: Reasons of ``HS_DESC FAILED`` that belong to an upload; Tor uses the same event for fetches.
+_UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
+_KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_RELAY = re.compile(r"\$?([0-9A-F]{40})(?:[~=]\w+)?")
+
+
+def parse_event(text: str) -> Event | None:
+    """Return what ``text`` (one event, several lines joined by newlines) says, or None when it is nothing to us."""
+    name, _, rest = text.partition(" ")
+    reader = _READERS.get(name)
+    if reader is None:
+        return None
+    try:
+        return reader(rest)
+    except (AddressError, LookupError, ValueError):
+        return None
+
+
+def parse_bootstrap(text: str) -> BootstrapProgress:
+    """
+    Read ``NOTICE BOOTSTRAP PROGRESS=…`` as GETINFO status/bootstrap-phase and STATUS_CLIENT give it.
+
+    :raises LookupError: a field is missing. :raises ValueError: the progress is no number.
+    """
+    found = keywords(text)
+    return BootstrapProgress(int(found["PROGRESS"]), found["TAG"], found["SUMMARY"], found.get("WARNING"))
+
+
+def keywords(text: str) -> dict[str, str]:
+    """Return the ``KEY=value`` and ``KEY="value"`` pairs of ``text``."""
+    return {key: re.sub(r"\\(.)", r"\1", quoted) if quoted else plain for key, quoted, plain in _KEYWORD.findall(text)}
+
+
+def _client_status(text: str) -> Event | None:
+    _, action, *_ = text.split(" ", 2)
+    if action == "BOOTSTRAP":
+        return parse_bootstrap(text)
+    return _STATUS.get(action)
+
+
+def _descriptor(text: str) -> Event | None:
+    action, address, _, relay, *rest = text.split()
+    if action == "CREATED":
+        return DescriptorCreated(OnionAddress.parse(address))
+    if action == "UPLOADED":
+        return DescriptorUploaded(OnionAddress.parse(address), _fingerprint(relay))
+    if action == "FAILED":
+        return _failed(OnionAddress.parse(address), _fingerprint(relay), rest, keywords(text)["REASON"])
+    return None
+
+
+def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event | None:
+    return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
+
+
+def _content(text: str) -> Event | None:
+    head, _, body = text.partition("\n")
+    address, blinded, relay = head.split()[:3]
+    descriptor = body.removesuffix("OK").encode("utf-8", "replace")
+    return DescriptorContent(OnionAddress.parse(address), _fingerprint(relay), blinded, descriptor.lstrip())
+
+
+def _circuit(text: str) -> Event | None:
+    if "HS_SERVICE_INTRO" not in text:
+        return None
+    circuit, status, *_ = text.split(" ", 2)
+    found = keywords(text)
+    established = found.get("HS_STATE") == "HSSI_ESTABLISHED"
+    gone = status in ("CLOSED", "FAILED")
+    if found.get("PURPOSE") != "HS_SERVICE_INTRO" or not (established or gone):
+        return None
+    return IntroductionCircuit(OnionAddress.parse(found["REND_QUERY"]), circuit, established and not gone)
+
+
+def _fingerprint(relay: str) -> str:
+    found = _RELAY.fullmatch(relay)
+    if found is None:
+        raise ValueError("a relay is named by $, 40 hexadecimal digits and maybe ~ and a nickname")
+    return found[1]
+
+
+_STATUS: dict[str, Event] = {
+    "CONSENSUS_ARRIVED": ConsensusArrived(),
+    "ENOUGH_DIR_INFO": EnoughDirectoryInfo(True),
+    "NOT_ENOUGH_DIR_INFO": EnoughDirectoryInfo(False),
+}
+_READERS: dict[str, Callable[[str], Event | None]] = {
+    "STATUS_CLIENT": _client_status,
+    "HS_DESC": _descriptor,
+    "HS_DESC_CONTENT": _content,
+    "CIRC": _circuit,
+    "CIRC_MINOR": _circuit,
+}

@@ -1,0 +1,87 @@
+"""Tests for L{rustbalance.testing.fake_tor}: raw lines in, raw lines out."""
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.testing.fake_tor import FakeControlConnection, FakeTor
+
+RELAY = "9CDF31AFC85FDD66E9D0A2A4E1F24CD5B6A0CB45"
+LABEL = "a" * 56
+
+
+class FakeTorTests(SynchronousTestCase):
+    """The fake answers line by line as tor does; C{tests/live/test_control.py} compares it with a real one."""
+
+    def setUp(self) -> None:
+        self.tor = FakeTor(relays={RELAY})
+        self.connection = self.connect()
+        self.ask("AUTHENTICATE")
+
+    def connect(self) -> FakeControlConnection:
+        """Return a new connection on a transport that keeps what is written."""
+        connection = self.tor.connection()
+        connection.makeConnection(StringTransport())
+        return connection
+
+    def ask(self, *lines: str) -> list[str]:
+        """Send lines and return what comes back."""
+        transport = self.connection.transport
+        assert isinstance(transport, StringTransport)
+        transport.clear()
+        self.connection.dataReceived("".join(f"{line}\r\n" for line in lines).encode())
+        return transport.value().decode().splitlines()
+
+    def test_authentication_comes_first(self) -> None:
+        """Before AUTHENTICATE only PROTOCOLINFO is answered."""
+        self.connection = self.connect()
+        self.assertIn("250-AUTH METHODS=NULL", self.ask("PROTOCOLINFO 1"))
+        self.assertEqual(self.ask("GETINFO version"), ["514 Authentication required."])
+
+    def test_getinfo(self) -> None:
+        """Text comes in one line, bytes as a data block, and what is unknown as an error."""
+        self.tor.info["x"] = b"one\n.two\n"
+        self.assertEqual(self.ask("GETINFO version"), ["250-version=0.4.9.11", "250 OK"])
+        self.assertEqual(self.ask("GETINFO x"), ["250+x=", "one", "..two", ".", "250 OK"])
+        self.assertEqual(self.ask("GETINFO y"), ['552 Unrecognized key "y"'])
+        self.assertEqual(self.ask(f"GETINFO hs/service/desc/id/{LABEL}"), ["551 Not found in cache"])
+
+    def test_getconf_without_services(self) -> None:
+        """A default is a key without a value."""
+        self.assertEqual(self.ask("GETCONF HiddenServiceOptions"), ["250 HiddenServiceOptions"])
+        self.assertEqual(self.ask("GETCONF Foo"), ['552 Unrecognized configuration key "Foo"'])
+
+    def test_hspost(self) -> None:
+        """A descriptor is kept; an unknown relay, a comma list, a bad address and a bad descriptor are refused."""
+        body = ("hs-descriptor 3", "..x", ".")
+        self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY} HSADDRESS={LABEL}", *body), ["250 OK"])
+        (posted,) = self.tor.posted
+        self.assertEqual((posted.text, posted.address, posted.directories), (b"hs-descriptor 3\n.x\n", LABEL, (RELAY,)))
+        for server in ("B" * 40, f"{RELAY},{RELAY}", "nickname"):
+            answer = self.ask(f"+HSPOST SERVER={server} HSADDRESS={LABEL}", *body)
+            self.assertEqual(answer, [f'552 Server "{server}" not found'])
+        self.assertEqual(self.ask("+HSPOST HSADDRESS=x.onion", *body), ["512 Malformed onion address"])
+        self.assertEqual(self.ask(f"+HSPOST HSADDRESS={LABEL}", "junk", "."), ["554 Invalid descriptor"])
+        self.assertEqual(len(self.tor.posted), 1)
+
+    def test_hspost_without_address(self) -> None:
+        """As with the real one there is no answer at all, and the connection stays usable."""
+        self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY}", "hs-descriptor 3", "."), [])
+        self.assertEqual(self.ask("SIGNAL NEWNYM"), ["250 OK"])
+
+    def test_events_only_for_subscribers(self) -> None:
+        """An event goes to who asked for its kind, with its data block."""
+        other = self.connect()
+        self.ask("SETEVENTS HS_DESC_CONTENT")
+        self.tor.emit("STATUS_CLIENT NOTICE X")
+        self.tor.emit("HS_DESC_CONTENT a", b"one\n")
+        transport, quiet = self.connection.transport, other.transport
+        assert isinstance(transport, StringTransport)
+        assert isinstance(quiet, StringTransport)
+        self.assertTrue(transport.value().endswith(b"650+HS_DESC_CONTENT a\r\none\r\n.\r\n650 OK\r\n"))
+        self.assertNotIn(b"NOTICE", transport.value())
+        self.assertEqual(quiet.value(), b"")
+
+    def test_hung(self) -> None:
+        """A hung Tor reads and says nothing."""
+        self.tor.hung = True
+        self.assertEqual(self.ask("GETINFO version"), [])

@@ -242,7 +242,7 @@ class Secret:
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("a Secret is not converted, copied, pickled or iterated; open it with expose() or pointer()")
 
-    __bytes__ = __iter__ = __getitem__ = __contains__ = __copy__ = __deepcopy__ = _refuse
+    __bytes__ = __iter__ = __reversed__ = __getitem__ = __contains__ = __copy__ = __deepcopy__ = _refuse
     __reduce__ = __reduce_ex__ = __getstate__ = _refuse
 
 

@@ -160,8 +160,7 @@ class MasterKey(ExpandedKey):
 
     def blinded_secret(self, parameter: bytes) -> Secret:
         """Return the expanded key that ``parameter`` (32 bytes, clamped here) turns this one into (appendix A.2)."""
-        blinded = Secret(64)
-        with self._opened() as (key, work), blinded.pointer() as out:
+        with self._opened() as (key, work), (blinded := Secret(64)).pointer() as out:
             sodium.crypto_core_ed25519_scalar_mul(out, _clamped(parameter), key)
             state = address_of(work + _STATE)
             libsodium.crypto_hash_sha512_init(state)

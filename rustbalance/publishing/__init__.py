@@ -1,0 +1,1 @@
+"""When to publish what, and whether it arrived: the two descriptors of the master address."""

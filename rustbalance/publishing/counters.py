@@ -1,0 +1,93 @@
+"""
+The last revision counter of every blinded key.
+
+Owns: that a counter is never used twice, whatever is killed at whatever moment. In: a blinded key and the counter that
+Tor's scheme gives for now; out: a counter above every earlier one, on disk before anybody sees it.
+The file is JSON: hexadecimal blinded key to last counter. Blinded keys are public.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from threading import Lock
+from typing import Annotated
+
+import msgspec
+from twisted.logger import Logger
+
+from rustbalance.files import write_atomically
+
+LARGEST = 2**63 - 1
+"""The largest that the file can hold; Tor's scheme itself stays under 2**35."""
+
+_Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Counter = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+
+
+class CounterExhausted(OverflowError):
+    """A counter has reached its largest value; nothing can be published under that key any more."""
+
+
+class RevisionStore:
+    """
+    Counters that only grow, kept in the file ``path``.
+
+    May be used from several threads. A file that cannot be read is set aside and the store begins anew: Tor's scheme
+    is ahead of what was used before, unless a counter had to be raised, and then a directory's refusal raises it again.
+    """
+
+    log = Logger()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._last = self._load()
+
+    def last(self, blinded_public: bytes) -> int | None:
+        """Return the last counter handed out for this key, None when there was none."""
+        return self._last.get(blinded_public.hex())
+
+    def next(self, blinded_public: bytes, scheme_value: int) -> int:
+        """
+        Return the counter to use now; on disk when this returns. Blocks for as long as an fsync takes.
+
+        :raises CounterExhausted: there is none.
+        :raises OSError: it could not be written; it has not been used up then.
+        """
+        key = blinded_public.hex()
+        with self._lock:
+            counter = max(self._last.get(key, 0) + 1, scheme_value)
+            if counter > LARGEST:
+                raise CounterExhausted("the revision counter is at its largest value")
+            self._write({**self._last, key: counter})
+        return counter
+
+    def keep_only(self, blinded_publics: Collection[bytes]) -> None:
+        """Forget every other key: directories drop a descriptor long before its period is three periods old."""
+        wanted = {blinded.hex() for blinded in blinded_publics}
+        with self._lock:
+            kept = {key: counter for key, counter in self._last.items() if key in wanted}
+            if kept != self._last:
+                self._write(kept)
+
+    def _write(self, counters: dict[str, int]) -> None:
+        write_atomically(self._path, msgspec.json.encode(counters) + b"\n")
+        self._last = counters
+
+    def _load(self) -> dict[str, int]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[_Key, _Counter])
+        except FileNotFoundError:
+            return {}
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._set_aside(error)
+            return {}
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(self._path.name + ".corrupt")
+        self._path.replace(aside)
+        self.log.error(
+            "{path} is damaged ({error}); it is now {aside}, and counters start anew from the clock",
+            path=str(self._path),
+            error=str(error),
+            aside=aside.name,
+        )

@@ -1,0 +1,175 @@
+"""
+Performing what the cores decide.
+
+Owns: one coroutine for each command of ``schedule`` and ``uploads``, and the texts that are out. In: a command and a
+control connection; out: what came of it, told to the core it came from, whose next commands go to ``do``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.logger import Logger
+
+from rustbalance.moment import Moment
+from rustbalance.onion.address import OnionAddress
+from rustbalance.onion.inner import InnerLayer
+from rustbalance.onion.netdoc import MalformedDescriptor
+from rustbalance.onion.periods import TimePeriod
+from rustbalance.onion.plan import PublicationPlan, SeatPlan
+from rustbalance.publishing import schedule as when
+from rustbalance.publishing import uploads as where
+from rustbalance.publishing.builder import Builder, Built
+from rustbalance.publishing.offers import ForeignDescriptor, Offers, expiry, read_own
+from rustbalance.publishing.ring_source import InThread, RingSource
+from rustbalance.publishing.schedule import Schedule
+from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.uploads import Post, Raise, Uploads
+from rustbalance.tor.control import ControlError, ControlTimeout, TorControl
+
+Command = when.Command | where.Command
+
+
+@dataclass
+class Jobs:
+    """
+    ``source`` is the name under which the points of our own Tor are merged; ``now`` reads both clocks.
+
+    ``problems`` has, under "read" and "build", what went wrong there last and has not gone well since.
+    """
+
+    address: OnionAddress
+    source: str
+    settings: PublishSettings
+    schedule: Schedule
+    uploads: Uploads
+    offers: Offers
+    ring: RingSource
+    builder: Builder
+    in_thread: InThread
+    random_bytes: Callable[[int], bytes]
+    now: Callable[[], Moment]
+    do: Callable[[Sequence[Command]], None]
+    texts: dict[bytes, Built] = field(default_factory=dict)
+    reason: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+    _dropped: tuple[str, ...] = ()
+    _building: DeferredLock = field(default_factory=DeferredLock)
+
+    log = Logger()
+
+    async def read(self, control: TorControl) -> None:
+        """Ask Tor for the introduction points that it has now."""
+        try:
+            self._take(await control.own_descriptor(self.address))
+        except (ControlError, MalformedDescriptor, ForeignDescriptor) as error:
+            self._note("read", f"the introduction points cannot be read: {error}")
+            self.do(self.schedule.unread(self.now()))
+
+    def _take(self, text: bytes | None) -> None:
+        plan = self.ring.plan
+        if plan is None:
+            self.do(self.schedule.unread(self.now()))
+            return
+        if text is None:
+            self.offers.withdraw(self.source)
+        else:
+            inner = read_own(text, self.address.public_key, _periods(plan), int(self.now().wall))
+            self.offers.put(self.source, inner)
+        self.problems.pop("read", None)
+        self.do(self.schedule.points(self.offers.outline(), self.now()))
+
+    async def publish(self, reason: str) -> None:
+        """Build both descriptors, each in a turn of its own of the event loop, and have them posted."""
+        plan = self.ring.plan
+        try:
+            if plan is None:
+                raise LookupError("the responsible directories are not known")
+            expires = await self._publish(plan, reason)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._note("build", f"the descriptors cannot be built: {error}")
+            self.do(self.schedule.not_built(self.now()))
+        else:
+            self.problems.pop("build", None)
+            self.do(self.schedule.built(expires, self.now()))
+
+    async def _publish(self, plan: PublicationPlan, reason: str) -> float:
+        merged = self.offers.merged(self.settings.max_intro_points, self.random_bytes)
+        self._note_dropped(merged.dropped)
+        self.builder.prepare(plan)
+        self.reason = reason
+        for seat in plan:
+            built = await self._build(seat, merged.inner, plan.max_descriptor_size)
+            self.texts[seat.blinded_public] = built
+            self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, seat.directories, self.now()))
+        self.texts = {seat.blinded_public: self.texts[seat.blinded_public] for seat in plan}
+        return expiry(merged.inner)
+
+    async def _build(self, seat: SeatPlan, inner: InnerLayer, max_size: int, lead: float = 0.0) -> Built:
+        async with self._building:
+            wall = self.now().wall + lead
+            revision = await self.in_thread(lambda: self.builder.next_revision(seat, wall))
+        return self.builder.build(seat, inner, revision, self.now().wall, max_size)
+
+    async def raise_counter(self, command: Raise) -> None:
+        """Build a descriptor that was refused again, with a higher counter."""
+        refused = self.texts.get(command.blinded)
+        plan = self.ring.plan
+        try:
+            if refused is None or plan is None:
+                raise LookupError("it has been replaced")
+            built = await self._build(refused.plan, refused.inner, plan.max_descriptor_size, command.lead)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.log.error("Could not raise a revision counter: {error}", error=str(error))
+            self.do(self.uploads.not_raised(command.blinded, self.now()))
+            return
+        self.log.info("A directory holds a higher revision of the {seat} descriptor: raising ours", seat=command.seat)
+        # When a new publish overtook us, its text is the one to keep, and nobody waits for this one any more.
+        if self.texts.get(command.blinded) is refused:
+            self.texts[command.blinded] = built
+            self.do(self.uploads.raised(command.blinded, built.revision, self.now()))
+
+    async def post(self, control: TorControl, command: Post) -> None:
+        """Hand a text to Tor for some directories."""
+        try:
+            text = self.texts[command.blinded].text
+            unknown = await control.post_descriptor(text, self.address, command.directories)
+        except ControlTimeout as error:
+            # Tor may have taken it all the same: the directories' deadline decides.
+            self.log.warn("Tor did not say whether it posts: {error}", error=str(error))
+        except (ControlError, LookupError) as error:
+            self.log.warn("Tor does not post the {seat} descriptor: {error}", seat=command.seat, error=str(error))
+            self.do(self.uploads.not_posted(command, command.directories, str(error), self.now()))
+        else:
+            self.do(self.uploads.not_posted(command, unknown, "unknown to Tor", self.now()))
+
+    def redirect(self) -> None:
+        """See that directories which have become responsible get what the others have."""
+        for seat in self.ring.plan or ():
+            self.do(self.uploads.redirect(seat.blinded_public, seat.directories, self.now()))
+
+    def points(self, blinded: bytes) -> int:
+        """Return how many introduction points the descriptor under that key lists."""
+        built = self.texts.get(blinded)
+        return 0 if built is None else len(built.inner.points)
+
+    def _note_dropped(self, dropped: tuple[str, ...]) -> None:
+        if dropped != self._dropped and dropped:
+            self.log.warn("Left out of the descriptors: {dropped}", dropped="; ".join(dropped))
+        self._dropped = dropped
+
+    def _note(self, kind: str, problem: str) -> None:
+        """Keep a problem for the status and log it when it is news."""
+        if problem != self.problems.get(kind):
+            self.log.error("Publishing: {problem}", problem=problem)
+        self.problems[kind] = problem
+
+
+def _periods(plan: PublicationPlan) -> list[TimePeriod]:
+    """Return the periods that Tor's current descriptor may be for: ours, and one on either side while it rotates."""
+    first = plan.first.period
+    return [first.shifted(-1), first, first.shifted(1), first.shifted(2)]

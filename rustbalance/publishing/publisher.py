@@ -1,0 +1,224 @@
+"""
+Publishing as it runs.
+
+Owns: the service that keeps both descriptors of the master address at their directories. In: one Tor instance and its
+events; out: uploads through it, a status, log lines. All decisions are taken in ``schedule`` and ``uploads``; here
+their commands are performed and what comes of them is told back.
+"""
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from rustbalance.life import Tasks
+from rustbalance.life import now as read_clocks
+from rustbalance.moment import Moment
+from rustbalance.onion.keys import MasterKey
+from rustbalance.onion.plan import PublicationPlan
+from rustbalance.ops.status import DescriptorStatus
+from rustbalance.publishing import report
+from rustbalance.publishing.builder import Builder
+from rustbalance.publishing.counters import RevisionStore
+from rustbalance.publishing.jobs import Command, Jobs
+from rustbalance.publishing.offers import Offers
+from rustbalance.publishing.ring_source import RingSource
+from rustbalance.publishing.schedule import Publish, Read, Redirect, Schedule
+from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.track import Progress
+from rustbalance.publishing.uploads import Outcome, Post, Raise, Uploads
+from rustbalance.tor.backoff import exponential
+from rustbalance.tor.control import TorControl
+from rustbalance.tor.events import (
+    ConsensusArrived,
+    DescriptorCreated,
+    DescriptorUploaded,
+    DescriptorUploadFailed,
+    Event,
+    IntroductionCircuit,
+)
+from rustbalance.tor.instance import TorInstance
+
+T = TypeVar("T")
+
+
+class Publisher(Service):
+    """
+    Publishes the introduction points of ``instance`` under ``key``, which remains the caller's to wipe.
+
+    ``random_bytes``: from a number to so many unpredictable bytes. ``testing``: whether the network runs with
+    TestingTorNetwork; None asks Tor. ``clocks`` reads both clocks.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        instance: TorInstance,
+        key: MasterKey,
+        settings: PublishSettings,
+        store: RevisionStore,
+        reactor: Any,
+        random_bytes: Callable[[int], bytes],
+        testing: bool | None = None,
+        clocks: Callable[[], Moment] = read_clocks,
+    ) -> None:
+        self.setName("publisher")
+        self._instance = instance
+        self._address = key.address
+        self._reactor = reactor
+        self._random_bytes = random_bytes
+        self._now = clocks
+        retries = exponential(settings.retry_least, settings.retry_most, self._uniform)
+        looks = exponential(settings.ring_retry, settings.ring_recheck, self._uniform)
+        self._schedule = Schedule(settings, retries)
+        self._uploads = Uploads(settings, retries)
+        self._ring = RingSource(key.public, self._in_thread, reactor, settings.ring_recheck, looks, testing)
+        self._builder = Builder(key, store, random_bytes)
+        self._offers = Offers()
+        self._jobs = Jobs(
+            self._address,
+            str(instance.name),
+            settings,
+            self._schedule,
+            self._uploads,
+            self._offers,
+            self._ring,
+            self._builder,
+            self._in_thread,
+            random_bytes,
+            clocks,
+            self._do,
+        )
+        self._control: TorControl | None = None
+        self._tasks = Tasks(self.log)
+        self._timer: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Begin as soon as the instance is ready."""
+        super().startService()
+        self._instance.subscribe(self)
+
+    def stopService(self) -> None:
+        """Stop at once and wipe the keys; what is posted stays posted."""
+        super().stopService()
+        self.on_lost("stopping")
+        self._builder.wipe()
+
+    def publish_now(self) -> None:
+        """Publish both descriptors again as soon as it can be done."""
+        self._do(self._schedule.request(self._now()))
+
+    def status(self) -> tuple[DescriptorStatus, ...]:
+        """Return the first and the second descriptor; nothing before the consensus is known."""
+        now = self._now()
+        return tuple(
+            report.descriptor_status(
+                plan, self._uploads.progress(plan.blinded_public), self._jobs.points(plan.blinded_public), now
+            )
+            for plan in self._ring.plan or ()
+        )
+
+    def problems(self) -> tuple[str, ...]:
+        """Return in plain sentences what keeps the descriptors from being published; nothing when they are."""
+        if self._control is None:
+            return ()
+        waiting = self._schedule.obstacle(self._now())
+        seats = [report.problem(each) for each in self.status()]
+        found = [self._ring.problem or waiting, *self._jobs.problems.values(), *seats]
+        return tuple(problem for problem in found if problem is not None)
+
+    # What the instance tells us.
+
+    def on_ready(self, control: TorControl) -> None:
+        """Tor serves and can be asked."""
+        if not self.running:
+            return
+        self._control = control
+        self._tasks.spawn("following the directory ring", self._ring.follow(control, self._planned))
+        now = self._now()
+        self._do([*self._uploads.connected(now), *self._schedule.connected(now)])
+
+    def on_lost(self, reason: str) -> None:
+        """Tor serves no longer; its introduction points died with it, and the directories are left alone."""
+        self._control = None
+        self._tasks.cancel()
+        self._offers.withdraw(str(self._instance.name))
+        self._uploads.disconnected()
+        self._do(self._schedule.lost(self._now()))
+
+    def on_event(self, event: Event) -> None:
+        """Tor said something."""
+        now = self._now()
+        match event:
+            case ConsensusArrived():
+                self._ring.notify()
+            case DescriptorCreated(address) | IntroductionCircuit(address) if address == self._address:
+                self._do(self._schedule.hint(now))
+            case DescriptorUploaded(address, directory) if address == self._address:
+                self._do(self._uploads.uploaded(directory, now))
+            case DescriptorUploadFailed(address, directory, blinded, reason) if address == self._address:
+                self._do(self._uploads.failed(directory, _raw(blinded), reason, now))
+
+    # What the cores want done.
+
+    def _do(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            self._perform(command)
+        self._arm()
+
+    def _perform(self, command: Command) -> None:
+        control = self._control
+        match command:
+            case Outcome(progress):
+                self._report(progress)
+            case Redirect():
+                self._jobs.redirect()
+            case Read() if control is not None:
+                self._tasks.spawn("reading the introduction points", self._jobs.read(control))
+            case Post() if control is not None:
+                self._tasks.spawn("posting a descriptor", self._jobs.post(control, command))
+            case Publish(reason):
+                self._tasks.spawn("publishing", self._jobs.publish(reason))
+            case Raise():
+                self._tasks.spawn("raising a revision counter", self._jobs.raise_counter(command))
+
+    def _arm(self) -> None:
+        """Set the one timer to the next second at which a core wants to look at the clock."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        dues = [due for due in (self._schedule.due(), self._uploads.due()) if due is not None]
+        if dues and self._control is not None:
+            self._timer = self._reactor.callLater(max(0.0, min(dues) - self._now().mono), self._wake)
+
+    def _wake(self) -> None:
+        now = self._now()
+        self._do([*self._uploads.wake(now), *self._schedule.wake(now)])
+
+    def _report(self, progress: Progress) -> None:
+        line = report.outcome(progress, self._jobs.points(progress.blinded), self._jobs.reason)
+        if progress.published:
+            self.log.info("{line}", line=line)
+        else:
+            self.log.warn("{line}", line=line)
+
+    def _planned(self, plan: PublicationPlan) -> None:
+        self._do(self._schedule.plan(plan, self._now()))
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function)
+
+    def _uniform(self) -> float:
+        return int.from_bytes(self._random_bytes(4)) / 2**32
+
+
+def _raw(blinded: str) -> bytes:
+    """Return the key that an event names in base64 without padding; one that cannot be read is nobody's."""
+    try:
+        return b64decode(blinded + "=" * (-len(blinded) % 4), validate=True)
+    except ValueError:
+        return b""

@@ -1,0 +1,52 @@
+"""
+What publishing tells people.
+
+Owns: the sentences and the status values of this room. In: a plan and how far it has got; out: text and
+``DescriptorStatus``. Pure. No address in any of it.
+"""
+
+from rustbalance.moment import Moment
+from rustbalance.onion.plan import SeatPlan
+from rustbalance.ops.status import DescriptorStatus
+from rustbalance.publishing.track import Progress
+
+
+def descriptor_status(plan: SeatPlan, progress: Progress | None, points: int, now: Moment) -> DescriptorStatus:
+    """Return the status of the descriptor of ``plan``, which lists so many ``points``."""
+    at = None if progress is None else progress.published_at
+    return DescriptorStatus(
+        seat=plan.seat.value,
+        period=plan.period.number,
+        introduction_points=points,
+        revision=None if progress is None else progress.revision,
+        directories=len(plan.directories),
+        confirmed=0 if progress is None else progress.confirmed,
+        published=progress is not None and progress.published,
+        age_secs=None if at is None else now.mono - at.mono,
+        problem=None if progress is None else shortfall(progress),
+    )
+
+
+def shortfall(progress: Progress) -> str | None:
+    """Return why not every directory holds the descriptor, None when there is nothing to say."""
+    if progress.confirmed == progress.directories or not progress.reasons:
+        return None
+    return f"{progress.directories - progress.confirmed} directories did not confirm: {', '.join(progress.reasons)}"
+
+
+def problem(status: DescriptorStatus) -> str | None:
+    """Return what is wrong with a descriptor as a whole, None when enough directories hold it."""
+    if status.published:
+        return None
+    why = f" ({status.problem})" if status.problem else ""
+    return f"the {status.seat} descriptor is confirmed by {status.confirmed} of {status.directories} directories{why}"
+
+
+def outcome(progress: Progress, points: int, reason: str) -> str:
+    """Return the line that a publish, made for ``reason``, is remembered by."""
+    done = "Published" if progress.published else "Could not publish"
+    line = (
+        f"{done} the {progress.seat} descriptor ({reason}) with {points} introduction points: "
+        f"confirmed by {progress.confirmed} of {progress.directories} directories"
+    )
+    return f"{line} ({', '.join(progress.reasons)})" if progress.reasons else line

@@ -1,0 +1,250 @@
+"""
+When to publish.
+
+Owns: what makes a publish due, when to ask Tor for our introduction points, and when to leave the directories alone.
+In: the points that Tor has, the plan that the consensus asks for, events and the time; out: commands (``Read``,
+``Publish``, ``Redirect``) and the next second at which to look again. Pure: the publisher performs the commands.
+
+The first change of a quiet time is published at once; changes in a row are gathered, in gaps that grow as long as they
+go on (introduction points under attack rotate all the time).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rustbalance.moment import Moment
+from rustbalance.onion.plan import PublicationPlan
+from rustbalance.publishing.offers import Outline
+from rustbalance.publishing.settings import PublishSettings
+from rustbalance.tor.backoff import Backoff
+
+LIFETIME = 180 * 60
+"""Seconds that a directory keeps a descriptor (rend-spec-v3 2.4, descriptor-lifetime)."""
+OLDEST = LIFETIME / 2
+"""Age in seconds at which a descriptor is replaced whatever ``refresh_interval_secs`` says; Tor itself: 60-120 min."""
+EXPIRING = LIFETIME * 3 / 4
+"""Age in seconds at which something uncertain is better than what is out there."""
+CERTIFICATE_MARGIN = 3 * 3600
+"""Seconds before the first certificate in a descriptor expires at which it is replaced."""
+
+
+class Answer(StrEnum):
+    """
+    Whether what we know is good enough to replace what the directories hold.
+
+    ``CERTAIN``: yes. ``UNCERTAIN``: we may be about to know more, so only when what is out there expires.
+    ``UNKNOWN``: no; the directories are left alone, since what they hold may well work.
+    """
+
+    CERTAIN = "certain"
+    UNCERTAIN = "uncertain"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Read:
+    """Ask Tor for its introduction points, then say ``points`` or ``unread``."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Build and post both descriptors with what is known now, then say ``built`` or ``not_built``."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Only the responsible directories changed: see that the new ones get what the others have."""
+
+
+Command = Read | Publish | Redirect
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What a publish consists of: published again when anything in it changes."""
+
+    outline: Outline
+    keys: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass
+class Schedule:
+    """
+    The clock of publishing; every input returns the commands that it leads to.
+
+    ``backoff`` says how long to wait after so many builds that failed. Introduction points that Tor has not told of
+    since it was last connected do not count.
+    """
+
+    settings: PublishSettings
+    backoff: Backoff
+    _connected: bool = False
+    _reading: bool = False
+    _read_at: float = 0.0
+    _eager_until: float = 0.0
+    _plan: PublicationPlan | None = None
+    _keys_since: float = 0.0
+    _outline: Outline = field(default_factory=Outline)
+    _points_since: float = 0.0
+    _expires: float = float("inf")
+    _asked: bool = False
+    _building: Issue | None = None
+    _last: Issue | None = None
+    _last_at: float = float("-inf")
+    _gap: float = 0.0
+    _retry_at: float | None = None
+    _failures: int = 0
+    _woken: float = float("-inf")
+
+    def connected(self, now: Moment) -> list[Command]:
+        """Tor answers."""
+        self._connected, self._reading, self._read_at = True, False, now.mono
+        return self.hint(now)
+
+    def lost(self, now: Moment) -> list[Command]:
+        """Tor is gone, its introduction points with it."""
+        self._connected, self._building = False, None
+        self._outline, self._points_since = Outline(), now.mono
+        return self.wake(now)
+
+    def hint(self, now: Moment) -> list[Command]:
+        """The introduction points may have changed or be about to (``HS_DESC CREATED``, a circuit of one)."""
+        self._eager_until = now.mono + self.settings.eager
+        self._read_at = min(self._read_at, now.mono)
+        return self.wake(now)
+
+    def points(self, outline: Outline, now: Moment) -> list[Command]:
+        """Tor has these introduction points."""
+        self._reading = False
+        if outline != self._outline:
+            self._outline, self._points_since, self._retry_at = outline, now.mono, None
+        return self.wake(now)
+
+    def unread(self, now: Moment) -> list[Command]:
+        """Tor could not tell."""
+        self._reading = False
+        return self.wake(now)
+
+    def plan(self, plan: PublicationPlan, now: Moment) -> list[Command]:
+        """The consensus asks for this."""
+        before, self._plan = self._plan, plan
+        if before is None or _keys(before) != _keys(plan):
+            self._keys_since, self._retry_at = now.mono, None
+            return self.hint(now)
+        moved = [each.directories for each in before] != [each.directories for each in plan]
+        return [*([Redirect()] if moved else []), *self.wake(now)]
+
+    def request(self, now: Moment) -> list[Command]:
+        """Somebody asked for it."""
+        self._asked = True
+        return self.wake(now)
+
+    def built(self, expires: float, now: Moment) -> list[Command]:
+        """Both descriptors are made and on their way; their first certificate expires at the Unix time ``expires``."""
+        self._last, self._building = self._building or self._last, None
+        self._expires = now.mono + expires - now.wall
+        self._retry_at, self._failures = None, 0
+        return self.wake(now)
+
+    def not_built(self, now: Moment) -> list[Command]:
+        """They could not be made."""
+        self._building = None
+        self._failures += 1
+        self._retry_at = now.mono + self.backoff(self._failures)
+        return self.wake(now)
+
+    def answer(self, now: Moment) -> Answer:
+        """Say whether what is known now may replace what the directories hold."""
+        if not self._connected or self._plan is None or not self._plan.live(now.wall) or not self._outline:
+            return Answer.UNKNOWN
+        few = len(self._outline) < self.settings.expected_points
+        if few and now.mono < self._points_since + self.settings.points_grace:
+            return Answer.UNCERTAIN
+        return Answer.CERTAIN
+
+    def obstacle(self, now: Moment) -> str | None:
+        """Say what keeps us from publishing; None when nothing does."""
+        if self._plan is not None and not self._plan.live(now.wall):
+            return "Tor's consensus is too old to publish by, or the clock of this machine is wrong"
+        return None if self._outline else "Tor has no introduction points; the directories are left alone"
+
+    def wake(self, now: Moment) -> list[Command]:
+        """Look at the clock."""
+        self._woken = now.mono
+        return [*self._read(now), *self._publish(now)]
+
+    def due(self) -> float | None:
+        """Return the monotonic second of the next ``wake``, None when only an input can change anything."""
+        return min((time for time in self._times() if time > self._woken), default=None)
+
+    def _times(self) -> Iterator[float]:
+        if not self._connected:
+            return
+        if not self._reading:
+            yield self._read_at
+        yield self._points_since + self.settings.points_grace
+        yield self._keys_since + self.settings.rotation_grace
+        yield self._last_at + self._gap
+        if self._retry_at is not None:
+            yield self._retry_at
+        if self._last is not None:
+            yield self._refresh_at()
+
+    def _read(self, now: Moment) -> Iterator[Read]:
+        if self._connected and not self._reading and self._read_at <= now.mono:
+            self._reading = True
+            quick = self._last is None or now.mono < self._eager_until
+            self._read_at = now.mono + (self.settings.read_quick if quick else self.settings.read_slow)
+            yield Read()
+
+    def _publish(self, now: Moment) -> Iterator[Publish]:
+        reason = self._reason(now)
+        if reason is None or self._building is not None or self._plan is None:
+            return
+        if now.mono < self._last_at + self._gap or not self._good_enough(now):
+            return
+        self._building, self._asked = Issue(self._outline, _keys(self._plan)), False
+        calm = now.mono - self._last_at > 4 * self._gap
+        self._gap = self.settings.gap_least if calm else min(2 * self._gap, self.settings.gap_most)
+        self._last_at, self._retry_at = now.mono, None
+        yield Publish(reason)
+
+    def _good_enough(self, now: Moment) -> bool:
+        answer = self.answer(now)
+        if answer is Answer.UNCERTAIN:
+            return self._last is not None and now.mono - self._last_at > EXPIRING
+        return answer is Answer.CERTAIN
+
+    def _reason(self, now: Moment) -> str | None:
+        """Return why a publish is due, the most telling reason first."""
+        if self._retry_at is not None:
+            return "another try" if now.mono >= self._retry_at else None
+        if self._last is None:
+            return "the first"
+        if self._outline != self._last.outline:
+            return "other introduction points"
+        if self._plan is not None and _keys(self._plan) != self._last.keys and self._rotated(now):
+            return "a new time period"
+        if self._asked:
+            return "on request"
+        return "refresh" if now.mono >= self._refresh_at() else None
+
+    def _rotated(self, now: Moment) -> bool:
+        """
+        Tell whether the points of the new period have had time to come up.
+
+        Tor changes them within a second of the consensus that changes the period (all old ones die), and to publish
+        those in between would be for nothing.
+        """
+        return now.mono >= self._keys_since + self.settings.rotation_grace
+
+    def _refresh_at(self) -> float:
+        age = min(self.settings.refresh_interval_secs, OLDEST)
+        return min(self._last_at + age, max(self._expires - CERTIFICATE_MARGIN, self._last_at + age / 2))
+
+
+def _keys(plan: PublicationPlan) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((each.blinded_public, each.srv) for each in plan)

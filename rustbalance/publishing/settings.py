@@ -1,0 +1,40 @@
+"""
+How publishing behaves.
+
+Owns: the figures that the cores of this room decide by. In: what the operator configured (``publish.*``, and the number
+of introduction points); out: ``PublishSettings``. All times are in seconds.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishSettings:
+    """
+    Both what an operator sets and what only tests change.
+
+    ``expected_points``: introduction points that Tor was told to keep; a first publish waits ``points_grace`` for them
+    once some exist. ``min_directories``: confirmations that make a publish a success (all, where fewer directories are
+    responsible). ``directory_deadline``: after it a directory has not answered; Tor itself never says so.
+    ``directory_quiet``: how much longer a late answer from it is waited for before another text goes there.
+    """
+
+    refresh_interval_secs: float = 600.0
+    max_intro_points: int = 20
+    min_directories: int = 4
+    expected_points: int = 3
+
+    directory_deadline: float = 60.0
+    directory_quiet: float = 60.0
+    retry_least: float = 5.0
+    retry_most: float = 300.0
+
+    points_grace: float = 1.0
+    rotation_grace: float = 1.5
+    gap_least: float = 1.0
+    gap_most: float = 30.0
+    read_quick: float = 0.25
+    read_slow: float = 10.0
+    eager: float = 5.0
+    ring_retry: float = 1.0
+    ring_recheck: float = 600.0

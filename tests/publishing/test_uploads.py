@@ -1,0 +1,444 @@
+"""Tests for L{rustbalance.publishing.uploads}."""
+
+from collections.abc import Callable
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.moment import Moment
+from rustbalance.onion.plan import Seat
+from rustbalance.publishing.delivery import State
+from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.track import Progress
+from rustbalance.publishing.uploads import LEADS, Command, Outcome, Post, Raise, Uploads
+
+FIRST, SECOND = b"1" * 32, b"2" * 32
+A, B, C, D, E = "A" * 40, "B" * 40, "C" * 40, "D" * 40, "E" * 40
+START = Moment(1_000.0, 1_700_000_000.0)
+REJECTED = "UPLOAD_REJECTED"
+
+
+def at(seconds: float) -> Moment:
+    """Return the instant so many seconds after the start."""
+    return START.later(seconds)
+
+
+def tracker(**figures: float) -> Uploads:
+    """Return a connected tracker whose backoff is 5, 10, 15… seconds."""
+    uploads = Uploads(PublishSettings(**figures), lambda failures: 5.0 * failures)  # type: ignore[arg-type]
+    uploads.connected(START)
+    return uploads
+
+
+def posts(commands: list[Command]) -> list[tuple[bytes, int, tuple[str, ...]]]:
+    """Return what is posted, as (blinded key, revision, directories)."""
+    return [(each.blinded, each.revision, each.directories) for each in commands if isinstance(each, Post)]
+
+
+def outcomes(commands: list[Command]) -> list[Progress]:
+    """Return what is reported."""
+    return [each.progress for each in commands if isinstance(each, Outcome)]
+
+
+class UploadsTests(SynchronousTestCase):
+    """L{Uploads} sees each descriptor to each of its directories."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker()
+
+    def progress(self, blinded: bytes) -> Progress:
+        """Return how far the descriptor is, which must be known."""
+        found = self.uploads.progress(blinded)
+        assert found is not None
+        return found
+
+    def test_all_directories_at_once(self) -> None:
+        """A publish posts to every responsible directory in one command."""
+        commands = self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        self.assertEqual(commands, [Post(Seat.FIRST, FIRST, 7, (A, B, C))])
+
+    def test_one_under_way_per_directory(self) -> None:
+        """A directory of both descriptors gets the second one when it has answered for the first."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.assertEqual(posts(self.uploads.publish(Seat.SECOND, SECOND, 8, (B, C), START)), [(SECOND, 8, (C,))])
+        self.assertEqual(posts(self.uploads.uploaded(B, at(1))), [(SECOND, 8, (B,))])
+        self.assertEqual((self.progress(FIRST).confirmed, self.progress(SECOND).confirmed), (1, 0))
+        self.uploads.uploaded(B, at(2))
+        self.assertEqual((self.progress(FIRST).confirmed, self.progress(SECOND).confirmed), (1, 1))
+
+    def test_published_when_enough_confirmed(self) -> None:
+        """So many confirmations as configured make a publish a success, before the last has answered."""
+        self.uploads = tracker(min_directories=2)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        self.uploads.uploaded(A, at(1))
+        self.assertFalse(self.progress(FIRST).published)
+        self.uploads.uploaded(B, at(2))
+        self.assertTrue(self.progress(FIRST).published)
+        self.assertEqual(self.progress(FIRST).published_at, at(2))
+
+    def test_few_directories_must_all_confirm(self) -> None:
+        """Where fewer directories are responsible than must confirm, all of them must."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.uploads.uploaded(A, at(1))
+        self.assertFalse(self.progress(FIRST).published)
+        self.uploads.uploaded(B, at(1))
+        self.assertTrue(self.progress(FIRST).published)
+
+    def test_one_report_when_all_have_answered(self) -> None:
+        """The outcome is reported once, when nothing is under way any more."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.assertEqual(outcomes(self.uploads.uploaded(A, at(1))), [])
+        [outcome] = outcomes(self.uploads.uploaded(B, at(2)))
+        self.assertEqual((outcome.confirmed, outcome.directories, outcome.published), (2, 2, True))
+        self.assertEqual(self.uploads.wake(at(3)), [])
+
+    def test_silence_ends_at_the_deadline(self) -> None:
+        """A directory that never answers is given up at the deadline, and its name stands among the reasons."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.uploads.uploaded(A, at(1))
+        self.assertEqual(self.uploads.due(), at(60).mono)
+        [outcome] = outcomes(self.uploads.wake(at(60)))
+        self.assertEqual((outcome.confirmed, outcome.published, outcome.reasons), (1, False, ("no answer",)))
+
+    def test_only_the_failed_are_retried(self) -> None:
+        """After a backoff the same text goes to those that did not take it, and to nobody else."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        self.uploads.uploaded(A, at(1))
+        self.uploads.failed(B, FIRST, "UNEXPECTED", at(1))
+        self.assertEqual(self.uploads.due(), at(6).mono)
+        self.assertEqual(posts(self.uploads.wake(at(6))), [(FIRST, 7, (B,))])
+        self.assertEqual(posts(self.uploads.wake(at(60))), [])
+        self.assertEqual(posts(self.uploads.wake(at(65))), [(FIRST, 7, (C,))])
+
+    def test_backoff_grows(self) -> None:
+        """Each further failure of a directory makes the wait longer."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.failed(A, FIRST, "UNEXPECTED", START)
+        self.uploads.wake(at(5))
+        self.uploads.failed(A, FIRST, "UNEXPECTED", at(5))
+        self.assertEqual(self.uploads.due(), at(15).mono)
+
+    def test_recovery_is_reported(self) -> None:
+        """A publish that was reported as failed and succeeds on a retry is reported again."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual(
+            [each.published for each in outcomes(self.uploads.failed(A, FIRST, "UNEXPECTED", START))], [False]
+        )
+        self.uploads.wake(at(5))
+        self.assertEqual([each.published for each in outcomes(self.uploads.uploaded(A, at(6)))], [True])
+
+    def test_failure_of_another_descriptor_is_nothing_to_us(self) -> None:
+        """A failure that names another blinded key than what is under way there changes nothing."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual(self.uploads.failed(A, SECOND, REJECTED, at(1)), [])
+        self.uploads.uploaded(A, at(2))
+        self.assertEqual(self.progress(FIRST).confirmed, 1)
+
+    def test_unasked_answers_are_ignored(self) -> None:
+        """An event for a directory that owes no answer changes nothing."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual([*self.uploads.uploaded(B, at(1)), *self.uploads.failed(C, FIRST, REJECTED, at(1))], [])
+        self.assertEqual(self.progress(FIRST).confirmed, 0)
+
+    def test_unknown_relays_are_left_out(self) -> None:
+        """Directories that Tor does not know count as failed while the others go on."""
+        [post] = self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        assert isinstance(post, Post)
+        self.uploads.not_posted(post, (A,), "unknown to Tor", at(0.1))
+        [outcome] = outcomes(self.uploads.uploaded(B, at(1)))
+        self.assertEqual((outcome.confirmed, outcome.reasons), (1, ("unknown to Tor",)))
+
+
+class RefusalTests(SynchronousTestCase):
+    """A directory that holds a higher counter is outbid."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+
+    def test_refusal_asks_for_a_higher_counter(self) -> None:
+        """The text is built again and goes to those who refused it; those who have it keep it."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        self.uploads.uploaded(A, at(1))
+        self.assertEqual(self.uploads.failed(B, FIRST, REJECTED, at(1)), [Raise(Seat.FIRST, FIRST, 0.0)])
+        self.assertEqual(self.uploads.failed(C, FIRST, REJECTED, at(1)), [])
+        self.assertEqual(posts(self.uploads.raised(FIRST, 9, at(1.1))), [(FIRST, 9, (B, C))])
+
+    def test_late_refusal_gets_the_raised_text(self) -> None:
+        """Who refuses the old counter after the new one exists gets the new one, without a further raise."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.uploads.failed(A, FIRST, REJECTED, at(1))
+        self.uploads.raised(FIRST, 9, at(1.1))
+        self.assertEqual(self.uploads.failed(B, FIRST, REJECTED, at(2)), [Post(Seat.FIRST, FIRST, 9, (B,))])
+
+    def test_lead_grows_and_ends(self) -> None:
+        """Each further refusal makes the counter run further ahead; then the next publish is waited for."""
+        self.uploads.publish(Seat.FIRST, FIRST, 1, (A,), START)
+        leads = []
+        for revision in range(2, 20):
+            for command in self.uploads.failed(A, FIRST, REJECTED, at(revision)):
+                if isinstance(command, Raise):
+                    leads.append(command.lead)
+                    self.uploads.raised(FIRST, revision, at(revision))
+        self.assertEqual(tuple(leads), LEADS)
+        self.assertIsNone(self.uploads.due())
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 50, (A,), at(100))), [(FIRST, 50, (A,))])
+        self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, at(101)), [Raise(Seat.FIRST, FIRST, 0.0)])
+
+    def test_leads_fit_the_scheme(self) -> None:
+        """Late in the second run the largest lead is still inside what Tor's scheme is defined for."""
+        self.assertLess(2 * 86_400 + LEADS[-1], 262_144)
+
+    def test_failed_build_is_tried_again(self) -> None:
+        """When no higher counter could be had, the refused text is tried again after a backoff."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.failed(A, FIRST, REJECTED, START)
+        self.uploads.not_raised(FIRST, START)
+        self.assertEqual(self.uploads.due(), at(10).mono)
+        self.assertEqual(posts(self.uploads.wake(at(10))), [(FIRST, 7, (A,))])
+
+    def test_not_settled_while_raising(self) -> None:
+        """A refusal that is being answered is no outcome yet."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual(outcomes(self.uploads.failed(A, FIRST, REJECTED, at(1))), [])
+        self.uploads.raised(FIRST, 8, at(1))
+        self.assertEqual([each.revision for each in outcomes(self.uploads.uploaded(A, at(2)))], [8])
+
+
+class LateAnswerTests(SynchronousTestCase):
+    """An answer after the deadline is credited to what it is about, or to nothing."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.wake(at(60))
+
+    def confirmed(self, blinded: bytes) -> int:
+        """Return how many directories confirmed the descriptor."""
+        progress = self.uploads.progress(blinded)
+        assert progress is not None
+        return progress.confirmed
+
+    def test_late_but_still_wanted(self) -> None:
+        """A late confirmation of the text that is still the last one counts."""
+        self.uploads.uploaded(A, at(61))
+        self.assertEqual(self.confirmed(FIRST), 1)
+
+    def test_other_texts_wait_out_the_quiet_time(self) -> None:
+        """As long as the old answer may come, a newer text and the other descriptor are not posted there."""
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(61))), [(FIRST, 8, (B,))])
+        self.assertEqual(posts(self.uploads.publish(Seat.SECOND, SECOND, 9, (A, C), at(61))), [(SECOND, 9, (C,))])
+        self.uploads.uploaded(A, at(62))
+        self.assertEqual((self.confirmed(FIRST), self.confirmed(SECOND)), (0, 0))
+
+    def test_a_late_answer_ends_the_quiet_time(self) -> None:
+        """Once the old upload is answered the newer text goes there at once."""
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(61))
+        self.assertEqual(posts(self.uploads.uploaded(A, at(62))), [(FIRST, 8, (A,))])
+
+    def test_quiet_time_ends_by_itself(self) -> None:
+        """A directory that has been silent for long enough gets the newer text."""
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(61))
+        self.assertEqual(self.uploads.due(), at(120).mono)
+        self.assertEqual(posts(self.uploads.wake(at(120))), [(FIRST, 8, (A,))])
+
+    def test_the_same_text_may_be_retried(self) -> None:
+        """The very same text goes out again after the backoff: either answer is right."""
+        self.assertEqual(posts(self.uploads.wake(at(65))), [(FIRST, 7, (A,))])
+        self.uploads.uploaded(A, at(66))
+        self.assertEqual(self.confirmed(FIRST), 1)
+
+
+class ChangeTests(SynchronousTestCase):
+    """What a rotation, a new ring and a lost Tor do to what is under way."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+
+    def test_replaced_while_under_way(self) -> None:
+        """An answer for the text before is not taken for the new one, which is posted after it."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual(self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(1)), [])
+        self.assertEqual(posts(self.uploads.uploaded(A, at(2))), [(FIRST, 8, (A,))])
+        [outcome] = outcomes(self.uploads.uploaded(A, at(3)))
+        self.assertEqual((outcome.confirmed, outcome.revision), (1, 8))
+
+    def test_still_published_while_the_next_is_under_way(self) -> None:
+        """A refresh does not make a published descriptor an unpublished one."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.uploaded(A, at(1))
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(600))
+        progress = self.uploads.progress(FIRST)
+        assert progress is not None
+        self.assertEqual((progress.published, progress.published_at, progress.confirmed), (True, at(1), 0))
+
+    def test_rotation_moves_the_second_to_the_first_seat(self) -> None:
+        """After a rotation the key of the second descriptor is the first's, with its history, and the oldest is gone."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.publish(Seat.SECOND, SECOND, 7, (B,), START)
+        self.uploads.uploaded(B, at(1))
+        third = b"3" * 32
+        self.uploads.publish(Seat.FIRST, SECOND, 8, (B,), at(2))
+        self.uploads.publish(Seat.SECOND, third, 1, (C,), at(2))
+        progress = self.uploads.progress(SECOND)
+        assert progress is not None
+        self.assertEqual((progress.seat, progress.published_at), (Seat.FIRST, at(1)))
+        self.assertIsNone(self.uploads.progress(FIRST))
+
+    def test_new_directories_get_the_text_at_once(self) -> None:
+        """When the ring changes only the directories that are new are posted to."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        for directory in (A, B):
+            self.uploads.uploaded(directory, at(1))
+        self.assertEqual(posts(self.uploads.redirect(FIRST, (B, C), at(2))), [(FIRST, 7, (C,))])
+
+    def test_a_directory_that_comes_back_is_remembered(self) -> None:
+        """A directory that leaves the ring and returns still has the text: to post it again would be refused."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        for directory in (A, B):
+            self.uploads.uploaded(directory, at(1))
+        self.uploads.redirect(FIRST, (A,), at(2))
+        self.assertEqual(self.uploads.redirect(FIRST, (A, B), at(3)), [])
+
+    def test_nothing_is_posted_without_tor(self) -> None:
+        """While Tor is gone nothing is due; when it is back what was under way is posted again."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.uploads.uploaded(A, at(1))
+        self.uploads.disconnected()
+        self.assertIsNone(self.uploads.due())
+        self.assertEqual(self.uploads.wake(at(100)), [])
+        self.assertEqual(posts(self.uploads.connected(at(101))), [(FIRST, 7, (B,))])
+
+    def test_a_raise_that_tor_cut_off_is_not_waited_for(self) -> None:
+        """A counter that was to be raised when Tor went away is asked for again when it is back."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.failed(A, FIRST, REJECTED, at(1))
+        self.uploads.disconnected()
+        self.uploads.connected(at(2))
+        self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, at(3)), [Raise(Seat.FIRST, FIRST, LEADS[1])])
+
+
+class World:
+    """
+    Directories and the way to them: each upload arrives after a while or never, and so does its answer.
+
+    ``draw`` decides; a directory takes a revision only when it is higher than the one it holds.
+    """
+
+    def __init__(self, uploads: Uploads, draw: Random) -> None:
+        self.uploads = uploads
+        self.draw = draw
+        self.now = START
+        self.held: dict[tuple[str, bytes], int] = {}
+        self.floors: dict[bytes, int] = {}
+        self.revision = 0
+        self.latest: dict[str, int] = {}
+        self.serial = 0
+        self.coming: list[tuple[float, int, Callable[[], list[Command]]]] = []
+        self.lossy = True
+
+    def publish(self, seat: Seat, blinded: bytes, directories: tuple[str, ...]) -> None:
+        """Publish a new text."""
+        self.revision += 1
+        self.floors[blinded] = self.revision
+        self.perform(self.uploads.publish(seat, blinded, self.revision, directories, self.now))
+
+    def perform(self, commands: list[Command]) -> None:
+        """Do what the tracker wants."""
+        for command in commands:
+            if isinstance(command, Post):
+                for directory in command.directories:
+                    self.post(command, directory)
+            elif isinstance(command, Raise):
+                self.later(lambda command=command: self.raise_counter(command))
+        self.check()
+
+    def post(self, post: Post, directory: str) -> None:
+        """Tor sends a text on its way."""
+        self.serial += 1
+        serial = self.latest[directory] = self.serial
+        self.later(lambda: self.arrive(post, directory, serial))
+
+    def later(self, what: Callable[[], list[Command]]) -> None:
+        """Let ``what`` happen within 55 seconds, so that an upload is answered within 110 or never."""
+        seconds = self.draw.choice((0.1, 1.0, 20.0, 55.0)) if self.lossy else 0.1
+        self.serial += 1
+        self.coming.append((self.now.mono + seconds, self.serial, what))
+
+    def arrive(self, post: Post, directory: str, serial: int) -> list[Command]:
+        """The directory gets a text, answers, and the answer may be lost."""
+        if self.lossy and self.draw.random() < 0.2:
+            return []
+        taken = post.revision > self.held.get((directory, post.blinded), 0)
+        if taken:
+            self.held[directory, post.blinded] = post.revision
+        if not self.lossy or self.draw.random() < 0.8:
+            self.later(lambda: self.answer(post, directory, taken, serial))
+        return []
+
+    def answer(self, post: Post, directory: str, taken: bool, serial: int) -> list[Command]:
+        """Tor reports the answer, unless the upload has been repeated since: then it was dead."""
+        if self.latest[directory] != serial:
+            return []
+        if taken:
+            return self.uploads.uploaded(directory, self.now)
+        return self.uploads.failed(directory, post.blinded, REJECTED, self.now)
+
+    def raise_counter(self, command: Raise) -> list[Command]:
+        """The text is built again."""
+        self.revision += 1
+        return self.uploads.raised(command.blinded, self.revision, self.now)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now.later(seconds)
+        while True:
+            due = self.uploads.due()
+            times = [time for time, _, _ in self.coming] + ([] if due is None else [due])
+            if not times or min(times) > end.mono:
+                break
+            self.now = START.later(max(min(times), self.now.mono) - START.mono)
+            ready = sorted(each[:2] for each in self.coming if each[0] <= self.now.mono)
+            happening = [each[2] for each in sorted(self.coming, key=lambda each: each[:2]) if each[:2] in ready]
+            self.coming = [each for each in self.coming if each[:2] not in ready]
+            for what in happening:
+                self.perform(what())
+            self.perform(self.uploads.wake(self.now))
+        self.now = end
+
+    def check(self) -> None:
+        """Whoever counts as confirmed holds a text of the last publish."""
+        for track in self.uploads._tracks.values():
+            for directory, copy in track.responsible():
+                if copy.state is State.CONFIRMED:
+                    assert self.held.get((directory, track.blinded), 0) >= self.floors[track.blinded], directory
+
+
+class WorldTests(SynchronousTestCase):
+    """L{Uploads} among directories that are slow, deaf or hold something else."""
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.randoms(use_true_random=False), st.lists(st.sampled_from("12h"), min_size=1, max_size=8))
+    def test_confirmed_means_held(self, draw: Random, steps: list[str]) -> None:
+        """Whatever is lost or late, no directory is believed to hold what it does not; in the end all hold it."""
+        uploads = tracker(min_directories=2)
+        world = World(uploads, draw)
+        for step in steps:
+            if step == "h":
+                place = draw.choice((A, B, C)), draw.choice((FIRST, SECOND))
+                world.held[place] = max(world.held.get(place, 0), world.revision + draw.randrange(4))
+            elif step == "1":
+                world.publish(Seat.FIRST, FIRST, (A, B, C))
+            else:
+                world.publish(Seat.SECOND, SECOND, (B, C, D))
+            world.run(draw.choice((0.5, 30.0, 61.0, 130.0)))
+        world.lossy = False
+        world.run(400.0)
+        world.publish(Seat.FIRST, FIRST, (A, B, C))
+        world.publish(Seat.SECOND, SECOND, (B, C, D))
+        world.run(400.0)
+        for blinded in (FIRST, SECOND):
+            progress = uploads.progress(blinded)
+            assert progress is not None
+            self.assertEqual((progress.confirmed, progress.published), (3, True))

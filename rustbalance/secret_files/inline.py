@@ -125,7 +125,7 @@ def _checked(path: Path, view: memoryview, statement: list[_Token]) -> Iterator[
 
 def _key(path: Path, view: memoryview, token: _Token) -> str:
     start, end = (token.start, token.end) if token.shape == "b" else (token.start + 1, token.end - 1)
-    if token.shape == "s" and any(octet in b"\\" or octet > 126 for octet in view[start:end]):
+    if any(octet in b"\\" or octet > 126 for octet in view[start:end]):  # escapes could hide a name
         raise _not_toml(path, view, start)
     return str(view[start:end], "utf-8")
 

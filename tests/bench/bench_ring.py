@@ -7,8 +7,8 @@ every relay anew. Targets: under 150 ms, at least 10 times as fast, no block of 
 The event loop is kept free by a thread: nothing in the parser is one long call of the interpreter (relays are matched
 one by one; the longest single call sorts 9,000 hashes), so that the interpreter lock can change hands. Two settings of
 the interpreter bound the rest, here as in the daemon: a switch interval of 1 ms (a loop that wakes up waits that long
-for the lock, two or three times per turn, and Python's 5 ms leave nothing of the 10), and ``gc.freeze()`` once everything is imported (a full
-collection of what the imports leave behind stops all threads for 15 ms and more).
+for the lock, two or three times per turn; Python's 5 ms leave nothing of the 10), and ``gc.freeze()`` once everything
+is imported (a full collection of what the imports leave behind stops all threads for 15 ms and more).
 
 A block is counted in processor time: on a busy machine the thread that has the lock also waits for its core, and that
 says nothing about us. The same in wall time is printed beside it.

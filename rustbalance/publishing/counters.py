@@ -6,7 +6,6 @@ Tor's scheme gives for now; out: a counter above every earlier one, on disk befo
 The file is JSON: hexadecimal blinded key to last counter. Blinded keys are public.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
 from typing import Annotated
@@ -18,6 +17,9 @@ from rustbalance.files import write_atomically
 
 LARGEST = 2**63 - 1
 """The largest that the file can hold; Tor's scheme itself stays under 2**35."""
+
+KEPT = 8
+"""Blinded keys that are remembered, the last used ones: two are in use, and directories forget within hours."""
 
 _Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Counter = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
@@ -58,16 +60,9 @@ class RevisionStore:
             counter = max(self._last.get(key, 0) + 1, scheme_value)
             if counter > LARGEST:
                 raise CounterExhausted("the revision counter is at its largest value")
-            self._write({**self._last, key: counter})
+            others = {other: last for other, last in self._last.items() if other != key}
+            self._write(dict([*others.items(), (key, counter)][-KEPT:]))
         return counter
-
-    def keep_only(self, blinded_publics: Collection[bytes]) -> None:
-        """Forget every other key: directories drop a descriptor long before its period is three periods old."""
-        wanted = {blinded.hex() for blinded in blinded_publics}
-        with self._lock:
-            kept = {key: counter for key, counter in self._last.items() if key in wanted}
-            if kept != self._last:
-                self._write(kept)
 
     def _write(self, counters: dict[str, int]) -> None:
         write_atomically(self._path, msgspec.json.encode(counters) + b"\n")

@@ -1,28 +1,22 @@
 """Tests for L{rustbalance.publishing.uploads}."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.moment import Moment
 from rustbalance.onion.plan import Seat
 from rustbalance.publishing.delivery import State
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
 from rustbalance.publishing.uploads import LEADS, Command, Outcome, Post, Raise, Uploads
+from tests.publishing.samples import START, A, B, C, D, at
 
 FIRST, SECOND = b"1" * 32, b"2" * 32
-A, B, C, D, E = "A" * 40, "B" * 40, "C" * 40, "D" * 40, "E" * 40
-START = Moment(1_000.0, 1_700_000_000.0)
 REJECTED = "UPLOAD_REJECTED"
-
-
-def at(seconds: float) -> Moment:
-    """Return the instant so many seconds after the start."""
-    return START.later(seconds)
 
 
 def tracker(**figures: float) -> Uploads:
@@ -274,7 +268,7 @@ class ChangeTests(SynchronousTestCase):
         self.assertEqual((progress.published, progress.published_at, progress.confirmed), (True, at(1), 0))
 
     def test_rotation_moves_the_second_to_the_first_seat(self) -> None:
-        """After a rotation the key of the second descriptor is the first's, with its history, and the oldest is gone."""
+        """After a rotation the second descriptor's key is the first's, with its history, and the oldest is gone."""
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
         self.uploads.publish(Seat.SECOND, SECOND, 7, (B,), START)
         self.uploads.uploaded(B, at(1))
@@ -351,7 +345,7 @@ class World:
                 for directory in command.directories:
                     self.post(command, directory)
             elif isinstance(command, Raise):
-                self.later(lambda command=command: self.raise_counter(command))
+                self.later(partial(self.raise_counter, command))
         self.check()
 
     def post(self, post: Post, directory: str) -> None:

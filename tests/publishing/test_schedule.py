@@ -1,0 +1,312 @@
+"""Tests for L{rustbalance.publishing.schedule}."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.moment import Moment
+from rustbalance.onion.inner import InnerLayer
+from rustbalance.publishing.offers import Outline
+from rustbalance.publishing.schedule import Answer, Command, Publish, Read, Redirect, Schedule
+from rustbalance.publishing.settings import PublishSettings
+from tests.publishing.samples import START, A, B, D, at, plan
+
+FOREVER = START.wall + 1e9
+
+
+def outline(*numbers: int) -> Outline:
+    """Return what introduction points with these numbers look like."""
+    return Outline(frozenset(bytes([number]) for number in numbers))
+
+
+def reasons(commands: list[Command]) -> list[str]:
+    """Return why something is published."""
+    return [command.reason for command in commands if isinstance(command, Publish)]
+
+
+class ScheduleTestCase(SynchronousTestCase):
+    """A schedule whose backoff is 5, 10, 15… seconds."""
+
+    def setUp(self) -> None:
+        self.schedule = Schedule(PublishSettings(), lambda failures: 5.0 * failures)
+
+    def serve(self, now: Moment = START) -> None:
+        """Bring it to where both descriptors are out."""
+        self.schedule.connected(now)
+        self.schedule.plan(plan(), now)
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), now)), ["the first"])
+        self.schedule.built(FOREVER, now)
+        self.schedule.unread(now)
+
+    def run_until(self, seconds: float, start: float = 0.0) -> list[tuple[float, str]]:
+        """Wake it as it asks, answer each read with what it knows, and return when it published and why."""
+        published: list[tuple[float, str]] = []
+        now = at(start)
+        while (due := self.schedule.due()) is not None and due <= at(seconds).mono:
+            now = START.later(max(due, now.mono) - START.mono)
+            for command in self.schedule.wake(now):
+                if isinstance(command, Read):
+                    self.schedule.unread(now)
+                elif isinstance(command, Publish):
+                    published.append((now.mono - START.mono, command.reason))
+                    self.schedule.built(FOREVER, now)
+        return published
+
+
+class FirstPublishTests(ScheduleTestCase):
+    """The first publish comes as soon as it is worth it."""
+
+    def test_at_once_with_all_points(self) -> None:
+        """When Tor has all the points that it was told to have, nothing is waited for."""
+        self.schedule.connected(START)
+        self.schedule.plan(plan(), at(1))
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(2))), ["the first"])
+
+    def test_at_once_when_the_plan_comes_last(self) -> None:
+        """The points may be there before the consensus has been read."""
+        self.schedule.connected(START)
+        self.schedule.points(outline(1, 2, 3), at(1))
+        self.assertEqual(reasons(self.schedule.plan(plan(), at(2))), ["the first"])
+
+    def test_fewer_points_wait_a_moment(self) -> None:
+        """With fewer points than configured the rest gets a second to come up, from the last change on."""
+        self.schedule.connected(START)
+        self.schedule.plan(plan(), START)
+        self.assertEqual(reasons(self.schedule.points(outline(1), at(1))), [])
+        self.assertEqual(self.schedule.answer(at(1)), Answer.UNCERTAIN)
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2), at(1.5))), [])
+        self.assertEqual(reasons(self.schedule.wake(at(2.4))), [])
+        self.assertEqual(reasons(self.schedule.wake(at(2.5))), ["the first"])
+
+    def test_quick_reads_until_then(self) -> None:
+        """Tor is asked four times a second before the first publish, every ten seconds after it has settled."""
+        self.schedule.plan(plan(), START)
+        self.assertEqual(self.schedule.connected(START), [Read()])
+        self.schedule.points(outline(), START)
+        self.assertEqual(self.schedule.due(), at(0.25).mono)
+        self.schedule.points(outline(1, 2, 3), at(0.2))
+        self.schedule.built(FOREVER, at(0.2))
+        self.schedule.wake(at(20))
+        self.schedule.points(outline(1, 2, 3), at(20))
+        self.assertEqual(self.schedule.due(), at(30).mono)
+
+    def test_one_read_at_a_time(self) -> None:
+        """While a read is under way no other is begun, whatever happens."""
+        self.schedule.connected(START)
+        self.assertNotIn(Read(), [*self.schedule.hint(at(1)), *self.schedule.wake(at(60))])
+        self.assertIn(Read(), self.schedule.unread(at(61)))
+
+
+class AnswerTests(ScheduleTestCase):
+    """Directories are left alone unless we know better than what they hold."""
+
+    def test_nothing_without_points(self) -> None:
+        """Zero points are never published, not even on request."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.points(outline(), at(10))), [])
+        self.assertEqual(self.schedule.answer(at(10)), Answer.UNKNOWN)
+        self.assertEqual(reasons(self.schedule.request(at(11))), [])
+        self.assertEqual(self.run_until(20_000, 11), [])
+
+    def test_nothing_without_tor(self) -> None:
+        """While Tor is gone nothing is published, and its points are not believed in any more when it is back."""
+        self.serve()
+        self.schedule.lost(at(10))
+        self.assertEqual(reasons(self.schedule.request(at(11))), [])
+        self.assertIsNone(self.schedule.due())
+        self.assertEqual(reasons(self.schedule.connected(at(20))), [])
+        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(21))), ["other introduction points"])
+
+    def test_same_points_after_a_reconnect(self) -> None:
+        """A control connection that came back to the same points changes nothing."""
+        self.serve()
+        self.schedule.lost(at(10))
+        self.schedule.connected(at(11))
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(12))), [])
+
+    def test_nothing_by_a_consensus_that_is_too_old(self) -> None:
+        """A consensus more than a day past its end says nothing about today's directories."""
+        self.schedule.connected(START)
+        old = replace(plan(), valid_until=int(START.wall) - 25 * 3600)
+        self.schedule.plan(old, START)
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), START)), [])
+        self.assertEqual(self.schedule.answer(START), Answer.UNKNOWN)
+        self.assertIn("too old", str(self.schedule.obstacle(START)))
+        self.assertEqual(reasons(self.schedule.plan(plan(), at(5))), ["the first"])
+
+    def test_uncertain_when_what_is_out_expires(self) -> None:
+        """Fewer points than there should be replace what is out there at once only when that is about to expire."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2), at(100))), [])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 3), at(9_000))), ["other introduction points"])
+
+
+class ChangeTests(ScheduleTestCase):
+    """What has changed is published again, and nothing else is."""
+
+    def test_other_points_at_once(self) -> None:
+        """A new set of points is published without delay when it has been quiet."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 4), at(100))), ["other introduction points"])
+
+    def test_same_points_are_no_change(self) -> None:
+        """The same auth keys need no publish, however often Tor is asked."""
+        self.serve()
+        for second in range(10, 500, 10):
+            self.assertEqual(reasons(self.schedule.points(outline(3, 2, 1), at(second))), [])
+
+    def test_flags_are_a_change(self) -> None:
+        """The same points with other flags are published again."""
+        self.serve()
+        other = replace(outline(1, 2, 3), flags=frozenset([InnerLayer((), single_onion_service=True)]))
+        self.assertEqual(reasons(self.schedule.points(other, at(100))), ["other introduction points"])
+
+    def test_bursts_are_gathered(self) -> None:
+        """Changes in a row lead to few publishes; the last one is among them."""
+        self.serve()
+        published = []
+        for step in range(100):
+            published += reasons(self.schedule.points(outline(step, step + 1, step + 2), at(100 + step / 10)))
+            if self.schedule._building is not None:
+                self.schedule.built(FOREVER, at(100 + step / 10))
+        self.assertLessEqual(len(published), 5)
+        self.assertEqual([why for _, why in self.run_until(150, 110)], ["other introduction points"])
+
+    def test_quiet_again(self) -> None:
+        """After a burst a single change is published at once again."""
+        self.serve()
+        for step in range(50):
+            self.schedule.points(outline(step, 100, 101), at(100 + step))
+            self.schedule.built(FOREVER, at(100 + step))
+        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 9), at(600))), ["other introduction points"])
+        self.schedule.built(FOREVER, at(600))
+        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 10), at(601))), ["other introduction points"])
+
+    def test_change_while_building(self) -> None:
+        """What changes while the descriptors are built is published after them."""
+        self.serve()
+        self.schedule.points(outline(4, 5, 6), at(100))
+        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 9), at(105))), [])
+        self.assertEqual(reasons(self.schedule.built(FOREVER, at(106))), ["other introduction points"])
+
+    def test_new_period(self) -> None:
+        """New keys are published at once with the points that came with them, and Tor is asked for those at once."""
+        self.serve()
+        self.assertEqual(self.schedule.plan(plan(101), at(100)), [Read()])
+        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(100.2))), ["other introduction points"])
+        self.schedule.built(FOREVER, at(100.3))
+        self.assertEqual(self.run_until(110, 100.3), [])
+
+    def test_new_period_with_the_old_points(self) -> None:
+        """When the points stay as they are the new keys are published with them after a short wait."""
+        self.serve()
+        self.schedule.plan(plan(101), at(100))
+        self.schedule.points(outline(1, 2, 3), at(100.1))
+        self.assertEqual(self.run_until(110, 100.1), [(101.5, "a new time period")])
+
+    def test_new_directories_only(self) -> None:
+        """When only the ring has changed no new text is made."""
+        self.serve()
+        self.assertEqual(self.schedule.plan(plan(directories=(A, B, D)), at(5)), [Redirect(), Read()])
+        self.assertEqual(self.schedule.plan(plan(directories=(A, B, D)), at(6)), [])
+
+    def test_created_is_a_hint(self) -> None:
+        """HS_DESC CREATED makes us look at the points at once and often for some seconds."""
+        self.serve()
+        self.schedule.wake(at(100))
+        self.schedule.unread(at(100))
+        self.assertEqual(self.schedule.hint(at(103)), [Read()])
+        self.schedule.unread(at(103))
+        self.assertEqual(self.schedule.due(), at(103.25).mono)
+
+
+class RefreshTests(ScheduleTestCase):
+    """What does not change is published again before it is forgotten."""
+
+    def test_every_interval(self) -> None:
+        """The descriptors are refreshed every ``refresh_interval_secs``."""
+        self.serve()
+        self.assertEqual(self.run_until(1_900), [(600.0, "refresh"), (1_200.0, "refresh"), (1_800.0, "refresh")])
+
+    def test_long_intervals_are_cut(self) -> None:
+        """Directories forget after three hours, so no interval is longer than half of that."""
+        self.schedule = Schedule(PublishSettings(refresh_interval_secs=86_400), lambda failures: 5.0)
+        self.serve()
+        self.assertEqual(self.run_until(6_000), [(5_400.0, "refresh")])
+
+    def test_before_a_certificate_expires(self) -> None:
+        """A certificate that expires soon brings the refresh forward."""
+        self.schedule = Schedule(PublishSettings(refresh_interval_secs=5_000), lambda failures: 5.0)
+        self.serve()
+        self.schedule.request(at(10))
+        self.schedule.built(at(3 * 3600 + 3_010).wall, at(10))
+        self.assertEqual(self.run_until(3_011, 10), [(3_010.0, "refresh")])
+
+    def test_failed_build_is_tried_again(self) -> None:
+        """A build that fails is tried again with growing waits, sooner when something changes."""
+        self.schedule.connected(START)
+        self.schedule.plan(plan(), START)
+        self.schedule.points(outline(1, 2, 3), START)
+        self.assertEqual(self.schedule.not_built(START), [])
+        self.assertEqual(reasons(self.schedule.wake(at(4.9))), [])
+        self.assertEqual(reasons(self.schedule.wake(at(5))), ["another try"])
+        self.schedule.not_built(at(5))
+        self.assertEqual(reasons(self.schedule.wake(at(14.9))), [])
+        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(14.9))), ["the first"])
+
+    def test_on_request(self) -> None:
+        """A request publishes what has not changed, once."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.request(at(100))), ["on request"])
+        self.schedule.built(FOREVER, at(100))
+        self.assertEqual(self.run_until(500, 100), [])
+
+
+class AlwaysTests(SynchronousTestCase):
+    """What holds whatever happens in whatever order."""
+
+    def take(self, schedule: Schedule, step: str, now: Moment, number: int) -> list[Command]:
+        """Feed the input that ``step`` names."""
+        if step == "points":
+            return schedule.points(outline(number % 250, 251, 252), now)
+        if step == "none":
+            return schedule.points(outline(), now)
+        if step in ("plan", "next"):
+            return schedule.plan(plan(100 if step == "plan" else 101), now)
+        feed: Callable[[Moment], list[Command]] = getattr(schedule, step)
+        return feed(now)
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["connected", "lost", "points", "none", "plan", "next", "hint", "request", "wake"]),
+                st.sampled_from([0.0, 0.1, 1.0, 3.0, 700.0]),
+            ),
+            max_size=40,
+        )
+    )
+    def test_never_without_points_and_never_idle(self, steps: list[tuple[str, float]]) -> None:
+        """Nothing is published without points or Tor, one build at a time, and no wake-up is due in the past."""
+        schedule = Schedule(PublishSettings(), lambda failures: 5.0)
+        seconds, serving, points = 0.0, False, 0
+        for step, pause in steps:
+            seconds += pause
+            now = at(seconds)
+            serving, points = (
+                step == "connected" or (serving and step != "lost"),
+                0 if step in ("lost", "none") else points,
+            )
+            if step == "points":
+                points = 3
+            commands = self.take(schedule, step, now, int(seconds))
+            if reasons(commands):
+                self.assertTrue(serving and points)
+                self.assertEqual(len(reasons(commands)), 1)
+                self.assertEqual(reasons(schedule.wake(now)), [])
+                schedule.built(FOREVER, now)
+            due = schedule.due()
+            self.assertTrue(due is None or due > now.mono)

@@ -27,21 +27,22 @@ class Day:
     segment: Segment
     elapsed: int
     length: int
-    shared_random: bool
 
     def __str__(self) -> str:
-        random = "" if self.shared_random else ", no shared random value yet"
-        return f"segment {self.segment}, {self.elapsed} of {self.length} s into the day{random}"
+        return f"segment {self.segment}, {self.elapsed} of {self.length} s into the day"
 
 
 def day_of(consensus: Consensus) -> Day:
     """Return where in its day a test network is, by its consensus."""
-    interval, valid_after = consensus.voting_interval, consensus.valid_after
+    return day_at(consensus.valid_after, consensus.voting_interval)
+
+
+def day_at(valid_after: int, interval: int) -> Day:
+    """Return where in its day a test network is that made a consensus at ``valid_after``, every ``interval`` s."""
     length = period_length(interval, ANY_LENGTH, testing=True)
     late = between_period_and_srv(valid_after, interval, length)
     return Day(
         segment=Segment.PERIOD_TO_SRV if late else Segment.SRV_TO_PERIOD,
         elapsed=valid_after - srv_run_start(valid_after, interval),
         length=srv_run_length(interval),
-        shared_random=consensus.current_srv is not None,
     )

@@ -1,15 +1,15 @@
 """
 A child process that does not outlive the lab.
 
-Owns: starting a program, following its output, ending it within a deadline, and ending what an earlier lab left
-behind. In: a command line and a directory; out: ``Child``. The kernel sends the child SIGTERM when the lab dies
-(prctl(2), PR_SET_PDEATHSIG, through setpriv(1)), and ``<directory>/child.pid`` lets ``end_leftovers`` find it again.
+Owns: starting a program, following its output and ending it within a deadline. In: a command line and a directory;
+out: ``Child``. The kernel sends the child SIGTERM when the lab dies (prctl(2), PR_SET_PDEATHSIG, through setpriv(1)),
+and ``<directory>/child.pid`` lets ``leftovers.py`` find it again.
 """
 
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from rustbalance.life import pause, within
+from rustbalance.life import within
 
 PID_FILE = "child.pid"
 OUTPUT = "output.log"
@@ -156,50 +156,6 @@ def spawn(
     reactor.spawnProcess(child, argv[0], argv, env=env)
     (directory / PID_FILE).write_text(f"{child.pid}\n")
     return child
-
-
-def leftovers(directory: Path) -> Iterator[int]:
-    """Yield the process ids of children of an earlier lab in ``directory`` that still run."""
-    for path in directory.glob(f"**/{PID_FILE}"):
-        with suppress(ValueError, FileNotFoundError):
-            pid = int(path.read_text())
-            if mentions(pid, path.parent):
-                yield pid
-
-
-async def end_leftovers(directory: Path, reactor: IReactorTime, patience: float = 5.0) -> int:
-    """End the children that an earlier lab left behind; return how many there were."""
-    found = set(leftovers(directory))
-    await end(found, directory, reactor, patience)
-    return len(found)
-
-
-async def end(pids: set[int], directory: Path, reactor: IReactorTime, patience: float) -> None:
-    """End processes that are not our children, each of which names ``directory`` on its command line."""
-    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-        for _ in range(int(seconds * 10)):
-            pids = {pid for pid in pids if mentions(pid, directory)}
-            if not pids:
-                return
-            if _ == 0:
-                _send(pids, number)
-            await pause(reactor, 0.1)
-
-
-def mentions(pid: int, directory: Path) -> bool:
-    """Say whether process ``pid`` runs and names ``directory`` (or something in it) on its command line."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    wanted = os.fsencode(directory)
-    return any(argument == wanted or argument.startswith(wanted + b"/") for argument in arguments)
-
-
-def _send(pids: set[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
 
 
 def _dying_with_us() -> tuple[str, ...]:

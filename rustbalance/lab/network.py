@@ -20,23 +20,22 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
-from twisted.python.failure import Failure
+from twisted.internet.threads import deferToThreadPool
 
 from rustbalance.files import private_directory
 from rustbalance.lab import state
 from rustbalance.lab.build import Layout, Size, build
-from rustbalance.lab.child import ChildEnded, end_leftovers
+from rustbalance.lab.child import ChildEnded
 from rustbalance.lab.control import ControlLink, NotAnswered
+from rustbalance.lab.leftovers import end_leftovers
 from rustbalance.lab.ports import PortBlock
+from rustbalance.lab.running import InputEnds, until_stopped
 from rustbalance.lab.torrc import Timing
 from rustbalance.life import deferred, now, pause, within
 from rustbalance.onion.consensus import MalformedConsensus
@@ -108,7 +107,7 @@ class PrivateNetwork:
 
     async def _start(self, progress: Progress) -> state.NetworkState:
         began, wall = self._reactor.seconds(), now().wall
-        await end_leftovers(self.directory, self._reactor)
+        await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), end_leftovers, self.directory)
         for attempt in range(ATTEMPTS):
             try:
                 layout = await within(BOOT_DEADLINE, self._reactor, self._boot(progress))
@@ -207,12 +206,9 @@ async def run(reactor: Any, arguments: Sequence[str] = ()) -> None:
     """Run a network until the reactor is told to stop; the command line is described at the top of this file."""
     options = _parser().parse_args(arguments or None)
     network = PrivateNetwork(options.directory, reactor, options.authorities, options.relays, options.voting_interval)
-    serving = deferred(_serve(network))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: deferred(_end(network, serving)))
     if not options.detached:
         InputEnds(0, reactor, reactor.stop).startReading()
-    with suppress(CancelledError):
-        await serving
+    await until_stopped(reactor, _serve(network), network.stop)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -230,33 +226,6 @@ async def _serve(network: PrivateNetwork) -> None:
     await network.start(lambda what: print(f"{network.seconds() - began:5.1f} s  {what}", flush=True))
     print(f"ready {network.directory / state.NETWORK_FILE}", flush=True)
     await Deferred()
-
-
-async def _end(network: PrivateNetwork, serving: Deferred[None]) -> None:
-    serving.cancel()
-    await network.stop()
-
-
-class InputEnds(FileDescriptor):
-    """Calls ``then`` when the other end of descriptor ``number`` closes; what is written there is thrown away."""
-
-    def __init__(self, number: int, reactor: Any, then: Callable[[], None]) -> None:
-        super().__init__(reactor)
-        self._number = number
-        self._then = then
-
-    def fileno(self) -> int:
-        """Return the descriptor, for the reactor."""
-        return self._number
-
-    def doRead(self) -> Exception | None:  # noqa: N802  (the name is Twisted's)
-        """Throw away what came; nothing at all is the end (a pipe's end may also be reported without a read)."""
-        return None if os.read(self._number, 4096) else CONNECTION_DONE
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Say so."""
-        super().connectionLost(reason)
-        self._then()
 
 
 if __name__ == "__main__":

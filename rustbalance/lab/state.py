@@ -84,23 +84,32 @@ def hold(directory: Path) -> int:
     :raises LabRuns: another process has it.
     """
     lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(lock):
         os.close(lock)
-        raise LabRuns(f"something runs in {directory} already") from None
+        raise LabRuns(f"something runs in {directory} already")
+    os.truncate(lock, 0)
+    os.write(lock, b"%d" % os.getpid())
     return lock
 
 
-def held(directory: Path) -> bool:
-    """Say whether a process that has taken ``directory`` still runs; the kernel lets go when it ends, however."""
+def holder(directory: Path) -> int | None:
+    """Return the process that has taken ``directory``, None when there is none or it has ended, however."""
     try:
-        os.close(hold(directory))
-    except LabRuns:
-        return True
-    except FileNotFoundError:
+        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return None if _locked(lock) else int(os.read(lock, 20) or b"0") or None
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    return False
+    return True
 
 
 def save(path: Path, state: NetworkState | LabState) -> None:
@@ -114,4 +123,4 @@ def load(path: Path, kind: type[State]) -> State | None:
         state = msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
         return None
-    return state if held(path.parent) else None
+    return state if holder(path.parent) is not None else None

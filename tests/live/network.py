@@ -19,11 +19,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from rustbalance.lab.client import LabClient, Visitor
 from rustbalance.lab.state import NETWORK_FILE, NetworkState, load
+from rustbalance.life import deferred
 
 BOOT_SECS = 200.0
 ENDING_SECS = 20.0
@@ -116,3 +119,9 @@ class LiveTestCase(TestCase):
 
     def _found(self, network: NetworkState) -> None:
         self.network = network
+
+    async def visitor(self, deadline: float = 30.0) -> Visitor:
+        """Return a visitor that comes through the network's client Tor; it is gone at the end of the test."""
+        client = await LabClient(self.network.client, reactor).connect()
+        self.addCleanup(lambda: deferred(client.close()))
+        return Visitor(client, reactor, deadline)

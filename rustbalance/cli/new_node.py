@@ -67,7 +67,7 @@ def create_node(
     :param force: replace a configuration and a key that are there.
     :raises CannotMake: something is wrong with what was asked for.
     """
-    directory = directory.absolute()
+    directory = Path(os.path.normpath(directory.absolute()))
     settings = _settings(directory, target, torrc_include)
     _check_room(directory, force)
     given = _open_key(identity_key)

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rustbalance.ops.status import DescriptorStatus, Health, InstanceStatus, NodeStatus, ProxyStatus
+from rustbalance.ops.status import DescriptorStatus, Health, InstanceStatus, MemoryStatus, NodeStatus, ProxyStatus
 
 COLOURS = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.DOWN: "red"}
 #: Narrower than this a table is not worth reading; a pipe or a log has no width of its own.
@@ -54,8 +54,7 @@ def page(status: NodeStatus) -> RenderableType:
         *_problems(status),
         _instances(status.instances),
         _descriptors(status.descriptors),
-        _proxy(status.proxy),
-        _memory(status),
+        _here(status.proxy, status.memory),
     )
 
 
@@ -83,6 +82,11 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
+def _row(table: Table, *cells: str | Text) -> None:
+    """Add a row; text is shown as it is, brackets and all, never read as markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
 def _below(table: Table) -> Padding:
     return Padding(table, (1, 0, 0, 2))
 
@@ -90,7 +94,8 @@ def _below(table: Table) -> Padding:
 def _instances(instances: tuple[InstanceStatus, ...]) -> Padding:
     table = _table("Tor", "state", "bootstrap", "version", "pid", "restarts", right=("pid", "restarts"))
     for one in instances:
-        table.add_row(
+        _row(
+            table,
             f"{one.name} ({one.mode})",
             Text(one.phase, style="green" if one.phase == "serving" else "yellow"),
             f"{one.bootstrap_percent} %  {one.bootstrap_summary}",
@@ -106,7 +111,8 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
         "Descriptor", "directories", "uploaded", "points", "revision", "period", right=("points", "revision", "period")
     )
     for one in descriptors:
-        table.add_row(
+        _row(
+            table,
             one.seat,
             Text(f"{one.confirmed} of {one.directories}", style="green" if one.published else "yellow"),
             "never" if one.age_secs is None else f"{duration(one.age_secs)} ago",
@@ -117,13 +123,14 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
     return _below(table)
 
 
-def _proxy(proxy: ProxyStatus) -> Padding:
-    table = _table("Visitors", "")
-    table.add_row("listening", proxy.listening or Text("nowhere", style="red"))
-    table.add_row("connections", f"{proxy.connections_active:,} now, {proxy.connections_total:,} in all")
-    table.add_row("requests", f"{proxy.requests_total:,}")
-    table.add_row("traffic", f"{size(proxy.bytes_in)} in, {size(proxy.bytes_out)} out")
-    table.add_row("target", _target(proxy.target_healthy))
+def _here(proxy: ProxyStatus, memory: MemoryStatus) -> Padding:
+    table = _table("This node", "")
+    _row(table, "visitors at", proxy.listening or Text("nowhere", style="red"))
+    _row(table, "connections", f"{proxy.connections_active:,} now, {proxy.connections_total:,} in all")
+    _row(table, "requests", f"{proxy.requests_total:,}")
+    _row(table, "traffic", f"{size(proxy.bytes_in)} in, {size(proxy.bytes_out)} out")
+    _row(table, "target", _target(proxy.target_healthy))
+    _row(table, "secrets", _memory(memory))
     return _below(table)
 
 
@@ -133,12 +140,10 @@ def _target(healthy: bool | None) -> Text:
     return Text("answers", style="green") if healthy else Text("does not answer", style="red")
 
 
-def _memory(status: NodeStatus) -> Padding:
-    locked = status.memory.locked
-    text = f"locked in memory ({size(status.memory.locked_bytes)})" if locked else "NOT all locked in memory"
-    table = _table("Secrets", "")
-    table.add_row("", Text(text, style="" if locked else "yellow"))
-    return _below(table)
+def _memory(memory: MemoryStatus) -> Text:
+    if memory.locked:
+        return Text(f"locked in memory ({size(memory.locked_bytes)})")
+    return Text("NOT all locked in memory", style="yellow")
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,9 @@ from rustbalance.config.tls_check import TlsCheck
 DEEPEST_STATE = 75
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+#: What lies in state_dir unless it is said where it lies.
+IN_STATE_DIR = {"control_socket": "control.sock", "node.hidden_service_dir": "hidden_service"}
+
 #: Pairs of keys of which at most one may be given.
 EXCLUSIVE = (
     ("listen", "local_port"),
@@ -41,12 +44,11 @@ DEPENDENT: tuple[tuple[str, str, object], ...] = (
 def fill_in(draft: Draft) -> None:
     """Give the keys that were left out and whose default depends on others their value."""
     values, given = draft.values, draft.given
-    state_dir = values.get("state_dir")
-    if state_dir is not None:
-        if "control_socket" not in given:
-            values["control_socket"] = state_dir / "control.sock"
-        if "node.hidden_service_dir" not in given:
-            values["node.hidden_service_dir"] = state_dir / "hidden_service"
+    for name, last in IN_STATE_DIR.items():
+        if name not in given:
+            values.pop(name, None)
+            if "state_dir" in values:
+                values[name] = values["state_dir"] / last
     if "target.tls_verify" not in given and "target.onion_address" in given:
         values["target.tls_verify"] = TlsCheck("off")
 

@@ -49,7 +49,7 @@ class Draft:
     def _read_table(self, section: str, table: Any) -> None:
         if not isinstance(table, dict):
             self.complain(section, f"must be a table, written [{section}]")
-            table = {}
+            return
         known = entries(section)
         for entry in known:
             self._read_key(entry, table)

@@ -141,7 +141,7 @@ def program(says: str) -> Key:
     """Return a key for a program: a name looked up on PATH, or a path."""
 
     def parse(text: str, base: Path) -> str:
-        return str(absolute(text, base)) if "/" in text else matching("", "", r"[^\x00-\x20]{1,255}").read(text, base)  # type: ignore[return-value]
+        return str(absolute(text, base)) if "/" in text else matching("", "", r"[!-~]{1,255}").read(text, base)  # type: ignore[return-value]
 
     return _from_text(says, "must be the name or the path of a program", parse)
 

@@ -1,0 +1,171 @@
+"""What people read."""
+
+import io
+
+import msgspec
+from rich.console import Console, RenderableType
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cli.status_page import duration, page, size
+from rustbalance.ops.status import (
+    DescriptorStatus,
+    Health,
+    InstanceStatus,
+    MemoryStatus,
+    NodeStatus,
+    ProxyStatus,
+)
+
+ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
+
+
+def instance(**changes: object) -> InstanceStatus:
+    """Return a Tor that serves."""
+    fine = InstanceStatus(
+        name="primary",
+        mode="managed",
+        phase="serving",
+        bootstrap_percent=100,
+        bootstrap_summary="Done",
+        pid=4242,
+        restarts=0,
+        tor_version="0.4.9.11",
+        problem=None,
+    )
+    return msgspec.structs.replace(fine, **changes)
+
+
+def descriptor(**changes: object) -> DescriptorStatus:
+    """Return a descriptor that all directories hold."""
+    fine = DescriptorStatus(
+        seat="first",
+        period=20045,
+        introduction_points=3,
+        revision=2718281828,
+        directories=8,
+        confirmed=8,
+        published=True,
+        age_secs=83.0,
+        problem=None,
+    )
+    return msgspec.structs.replace(fine, **changes)
+
+
+def status(**changes: object) -> NodeStatus:
+    """Return the status of a healthy node."""
+    fine = NodeStatus(
+        version="0.1.0",
+        node_id="alpha",
+        onion_address=ONION,
+        health=Health.HEALTHY,
+        problems=(),
+        uptime_secs=7325.0,
+        instances=(instance(),),
+        descriptors=(descriptor(), descriptor(seat="second", period=20046)),
+        proxy=ProxyStatus(
+            listening="unix:/tmp/front.sock",
+            connections_active=2,
+            connections_total=1204,
+            requests_total=5310,
+            bytes_in=13_000_000,
+            bytes_out=430_000_000,
+            target_healthy=True,
+        ),
+        memory=MemoryStatus(locked=True, locked_bytes=32768),
+    )
+    return msgspec.structs.replace(fine, **changes)
+
+
+def printed(what: RenderableType, width: int = 100) -> str:
+    """Return what a terminal of that width without colours shows."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(what)
+    text = console.file
+    assert isinstance(text, io.StringIO)
+    return text.getvalue()
+
+
+class PageTests(SynchronousTestCase):
+    """The page of status."""
+
+    def test_healthy(self) -> None:
+        """The address whole on one line, and each fact an operator asks for."""
+        shown = printed(page(status()))
+        self.assertTrue(shown.startswith("● healthy   alpha   rustbalance 0.1.0   up 2 h 2 min"))
+        for part in (
+            f"http://{ONION}/",
+            "primary (managed)",
+            "100 %  Done",
+            "4242",
+            "8 of 8",
+            "1 min 23 s ago",
+            "20046",
+            "2 now, 1,204 in all",
+            "12.4 MiB in, 410.1 MiB out",
+            "answers",
+            "locked in memory (32.0 KiB)",
+        ):
+            self.assertIn(part, shown)
+        self.assertNotIn("!", shown)
+
+    def test_troubled(self) -> None:
+        """Problems come first, as sentences; what is unknown or never happened is said in words."""
+        shown = printed(
+            page(
+                status(
+                    health=Health.DOWN,
+                    problems=("Tor (primary) is bootstrapping at 45 %", "the target does not answer"),
+                    instances=(instance(phase="bootstrapping", bootstrap_percent=45, pid=None, tor_version=None),),
+                    descriptors=(descriptor(published=False, confirmed=2, revision=None, age_secs=None),),
+                    memory=MemoryStatus(locked=False, locked_bytes=0),
+                )
+            )
+        )
+        head, tables = shown.split("Tor ", 1)
+        self.assertIn("● down", head)
+        self.assertIn("! Tor (primary) is bootstrapping at 45 %", shown)
+        for part in ("2 of 8", "never", "NOT all locked"):
+            self.assertIn(part, tables)
+
+    def test_narrow(self) -> None:
+        """On 80 columns nothing that matters is cut off."""
+        shown = printed(page(status()), width=80)
+        for part in (ONION, "8 of 8", "1 min 23 s ago", "2718281828"):
+            self.assertIn(part, shown)
+
+    def test_nothing_yet(self) -> None:
+        """A node that has only just started has a page too."""
+        shown = printed(page(status(instances=(), descriptors=())))
+        self.assertIn("healthy", shown)
+
+    def test_text_is_not_markup(self) -> None:
+        """A problem with brackets in it is shown as it is."""
+        shown = printed(page(status(problems=("[red]unix:/x[/y]",), health=Health.DEGRADED)))
+        self.assertIn("[red]unix:/x[/y]", shown)
+        shown = printed(page(status(instances=(instance(bootstrap_summary="[/x] y"),))))
+        self.assertIn("[/x] y", shown)
+
+
+class UnitTests(SynchronousTestCase):
+    """Numbers for people."""
+
+    def test_duration(self) -> None:
+        """The two largest units."""
+        for seconds, text in (
+            (0, "0 s"),
+            (0.9, "0 s"),
+            (-1, "0 s"),
+            (59.9, "59 s"),
+            (60, "1 min 0 s"),
+            (3599, "59 min 59 s"),
+            (3600, "1 h"),
+            (7325, "2 h 2 min"),
+            (86400, "1 d"),
+            (90061, "1 d 1 h"),
+        ):
+            self.assertEqual(duration(seconds), text)
+
+    def test_size(self) -> None:
+        """Bytes in a unit that keeps them short."""
+        for count, text in ((0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**4, "5.0 TiB")):
+            self.assertEqual(size(count), text)

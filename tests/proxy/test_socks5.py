@@ -1,6 +1,6 @@
 """SOCKS5 without a wire."""
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,5 +86,5 @@ class SocksConnectTests(SynchronousTestCase):
     @given(st.binary(), st.sampled_from([None, "group"]), st.integers(1, 7))
     def test_anything(self, data: bytes, isolation: str | None, size: int) -> None:
         """Whatever a proxy says, it is understood, waited for, or one failure."""
-        with suppress(SocksFailure):
+        with contextlib.suppress(SocksFailure):
             feed(SocksConnect("abcd.onion", 80, isolation), data, size)

@@ -10,8 +10,10 @@ taken for another, and the instance is dealt with as a whole.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -254,26 +256,37 @@ async def connect(
     patience = patience or Patience()
     wire = ControlWire(password)
     try:
-        await within(patience.command, reactor, endpoint.connect(Factory.forProtocol(lambda: wire)))
-    except CancelledError:
-        raise
+        connecting = endpoint.connect(Factory.forProtocol(lambda: wire))
+        await connecting.addTimeout(patience.command, reactor, _too_late)
+    except (CancelledError, ConnectingCancelledError):
+        raise CancelledError from None
     except Exception as error:
         raise ControlLost(f"no control connection: {error}") from None
     await _authenticated(wire, reactor, patience.command)
     return TorControl(wire, reactor, patience)
 
 
+def _too_late(result: object, seconds: float) -> NoReturn:
+    """Raise what ``addTimeout`` raises for other Deferreds: endpoints have an error of their own for cancellation."""
+    raise TimeoutError(f"no answer within {seconds:g} s")
+
+
 async def _authenticated(wire: ControlWire, reactor: IReactorTime, seconds: float) -> None:
     try:
         await within(seconds, reactor, wire.post_bootstrap)
-    except TimeoutError:
+    except BaseException as error:
         wire.transport.abortConnection()
-        raise ControlTimeout(f"Tor did not answer within {seconds:g} s while we authenticated") from None
-    except TorProtocolError as error:
-        wire.transport.abortConnection()
-        raise ControlRefused(error.code, f"Tor refused our authentication: {error.text}") from None
-    except TorDisconnectError:
-        raise ControlLost("Tor closed the connection while we authenticated") from None
-    except (RuntimeError, OSError) as error:
-        wire.transport.abortConnection()
-        raise ControlRefused(515, str(error).partition(";")[0].strip()) from None
+        raise _refusal(error, seconds) from None
+
+
+def _refusal(error: BaseException, seconds: float) -> BaseException:
+    match error:
+        case TimeoutError():
+            return ControlTimeout(f"Tor did not answer within {seconds:g} s while we authenticated")
+        case TorProtocolError():
+            return ControlRefused(error.code, f"Tor refused our authentication: {error.text}")
+        case TorDisconnectError():
+            return ControlLost("Tor closed the connection while we authenticated")
+        case RuntimeError() | OSError():  # txtorcon's own; what follows a semicolon may be a hash of the cookie
+            return ControlRefused(515, str(error).partition(";")[0].strip())
+    return error

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet import reactor  # noqa: TID251  (a test on real sockets)
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rustbalance.life import deferred
@@ -199,7 +199,7 @@ class PasswordTests(TestCase):
     async def attach(self, tor: FakeTor, password: bytes | None) -> TorControl:
         """Connect to ``tor`` through a Unix socket."""
         path = Path(tempfile.mkdtemp(dir="/tmp")) / "control"
-        port = reactor.listenUNIX(str(path), tor.factory())
+        port = await UNIXServerEndpoint(reactor, str(path)).listen(tor.factory())
         self.addCleanup(path.parent.rmdir)
         self.addCleanup(port.stopListening)
         secret = None if password is None else Secret.copy_of(password)

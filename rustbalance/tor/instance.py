@@ -1,0 +1,275 @@
+"""
+One Tor that serves the address, whoever runs it.
+
+Owns: performing what ``rustbalance.tor.lifecycle`` commands, watching the connection, and telling listeners. In: how
+to open and close it, from ``ManagedTor`` or ``ExternalTor``; out: a control connection, events, and a status.
+"""
+
+import random
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from rustbalance.life import Periodic, Tasks
+from rustbalance.ops.status import InstanceStatus
+from rustbalance.tor.backoff import Backoff, exponential
+from rustbalance.tor.control import ControlError, Patience, TorControl
+from rustbalance.tor.events import BootstrapProgress, Event
+from rustbalance.tor.lifecycle import (
+    Close,
+    Command,
+    Core,
+    LetSleep,
+    LifecycleMachine,
+    Lost,
+    Open,
+    Ready,
+    Report,
+    Stopped,
+    Wake,
+)
+
+#: Waits of 1 second and more, up to a minute, with jitter from the system's generator.
+BACKOFF = exponential(1.0, 60.0, random.SystemRandom().random)
+NOTHING_YET = BootstrapProgress(0, "starting", "not connected yet")
+
+
+class Listener(Protocol):
+    """Who uses an instance."""
+
+    def on_ready(self, control: TorControl) -> None:
+        """The instance serves; ``control`` is good until ``on_lost``."""
+
+    def on_lost(self, reason: str) -> None:
+        """It serves no longer."""
+
+    def on_event(self, event: Event) -> None:
+        """Tor says something, maybe before ``on_ready``."""
+
+
+class TorInstance(Service):
+    """
+    The service around one Tor. ``control`` is its connection while there is one.
+
+    ``socks`` is where it takes outgoing connections: the path of a Unix socket, or host and port.
+    """
+
+    log = Logger()
+    mode: Literal["managed", "external"]
+    socks: Path | tuple[str, int]
+
+    def __init__(self, name: str, reactor: Any, backoff: Backoff, patience: Patience) -> None:
+        self.setName(name)
+        self.control: TorControl | None = None
+        self._reactor = reactor
+        self._patience = patience
+        self._core = Core(backoff)
+        self._machine = LifecycleMachine(self._core)
+        self._performing = False
+        self._listeners: list[Listener] = []
+        self._tasks = Tasks(self.log)
+        self._opening: Deferred[None] | None = None
+        self._watch: Periodic | None = None
+        self._alarm: IDelayedCall | None = None
+        self._stopped: list[Deferred[None]] = []
+        self._bootstrap = NOTHING_YET
+        self._opened = 0
+        self._version: str | None = None
+        self._problem: str | None = None
+
+    @abstractmethod
+    async def connect(self) -> TorControl:
+        """
+        Bring Tor up, where it is ours, and return a connection.
+
+        :raises Exception: it cannot be; what the exception says becomes the problem.
+        """
+
+    @abstractmethod
+    async def prepare(self, control: TorControl) -> None:
+        """
+        See to it that Tor has our service and publishes nothing.
+
+        :raises Exception: as ``connect``.
+        """
+
+    async def close(self) -> None:
+        """End what ``connect`` began, as far as it came; the control connection is given up already."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of a child."""
+        return None
+
+    def subscribe(self, listener: Listener) -> None:
+        """Tell ``listener`` what happens from now on; when the instance serves already, at once."""
+        self._listeners.append(listener)
+        if self.control is not None and self._machine.phase() == "serving":
+            listener.on_ready(self.control)
+
+    def startService(self) -> None:
+        """Begin; failures are retried for as long as the service runs."""
+        super().startService()
+        self.feed(self._machine.start)
+
+    def stopService(self) -> Deferred[None]:
+        """End; the Deferred fires when nothing is left of it."""
+        super().stopService()
+        stopped: Deferred[None] = Deferred()
+        self._stopped.append(stopped)
+        self.feed(self._machine.stop)
+        return stopped
+
+    def status(self) -> InstanceStatus:
+        """Return the instance as the status page shows it."""
+        return InstanceStatus(
+            name=str(self.name),
+            mode=self.mode,
+            phase=self._machine.phase(),
+            bootstrap_percent=self._bootstrap.percent,
+            bootstrap_summary=self._bootstrap.summary,
+            pid=self.pid,
+            restarts=max(self._opened - 1, 0),
+            tor_version=self._version,
+            problem=self._problem or self._bootstrap.warning,
+        )
+
+    def failed(self, reason: str) -> None:
+        """Note that something is wrong with what is open."""
+        self.feed(lambda: self._machine.failed(reason))
+
+    def feed(self, happened: Callable[[], None]) -> None:
+        """Tell the machine, then do what it commands."""
+        happened()
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._core.outbox:
+                self._perform(self._core.outbox.pop(0))
+        finally:
+            self._performing = False
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case Open():
+                self._opened += 1
+                self._opening = self._tasks.spawn(f"opening Tor ({self.name})", self._open())
+            case Close():
+                self._tasks.spawn(f"closing Tor ({self.name})", self._close())
+            case Ready():
+                self._ready()
+            case Lost(reason):
+                self._tell(lambda listener: listener.on_lost(reason))
+            case Report(reason, delay):
+                self._report(reason, delay)
+            case Wake(delay):
+                self._let_sleep()
+                self._alarm = self._reactor.callLater(delay, self._woken)
+            case LetSleep():
+                self._let_sleep()
+            case Stopped():
+                stopped, self._stopped = self._stopped, []
+                for waiting in stopped:
+                    waiting.callback(None)
+
+    def _report(self, reason: str, delay: float) -> None:
+        self._problem = reason
+        self.log.warn(
+            "Tor ({name}) failed: {reason}; next attempt in {delay:.1f} s", name=self.name, reason=reason, delay=delay
+        )
+
+    async def _open(self) -> None:
+        try:
+            control = self.control = await self.connect()
+            control.subscribe(lambda event: self._heard(control, event))
+            control.disconnected.addCallback(lambda reason: self._failed_on(control, reason))
+            await self.prepare(control)
+            await control.listen()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.log.debug("opening Tor ({name}) failed: {error!r}", name=self.name, error=error)
+            self._opening = None
+            self.failed(str(error))
+            return
+        self._version = control.version
+        self.feed(self._machine.attached)
+        self._watch = Periodic("watch", self._patience.check, lambda: self._check(control), self._reactor)
+        self._watch.startService()
+
+    async def _check(self, control: TorControl) -> None:
+        try:
+            self._progressed(control, await control.bootstrap())
+        except ControlError as error:
+            self._failed_on(control, str(error))
+
+    def _failed_on(self, control: TorControl, reason: str) -> None:
+        if control is self.control:
+            self.failed(reason)
+
+    def _heard(self, control: TorControl, event: Event) -> None:
+        if control is not self.control:
+            return
+        if isinstance(event, BootstrapProgress):
+            self._progressed(control, event)
+        self._tell(lambda listener: listener.on_event(event))
+
+    def _progressed(self, control: TorControl, progress: BootstrapProgress) -> None:
+        if control is not self.control:
+            return
+        if progress.percent != self._bootstrap.percent:
+            self.log.info(
+                "Tor ({name}) bootstrap {percent} % ({summary})",
+                name=self.name,
+                percent=progress.percent,
+                summary=progress.summary,
+            )
+            self.feed(self._machine.progressed)
+        self._bootstrap = progress
+        if progress.percent == 100:
+            self.feed(self._machine.bootstrapped)
+
+    def _ready(self) -> None:
+        control = self.control
+        if control is None:
+            return
+        self._problem = None
+        self.log.info("Tor ({name}) serves, version {version}", name=self.name, version=self._version)
+        self._tell(lambda listener: listener.on_ready(control))
+
+    async def _close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._watch is not None:
+            self._watch.stopService()
+        control, self.control = self.control, None
+        if control is not None:
+            control.abandon("we closed the control connection")
+        self._bootstrap = NOTHING_YET
+        try:
+            await self.close()
+        finally:
+            self.feed(self._machine.ended)
+
+    def _woken(self) -> None:
+        self._alarm = None
+        self.feed(self._machine.woken)
+
+    def _let_sleep(self) -> None:
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
+
+    def _tell(self, what: Callable[[Listener], None]) -> None:
+        for listener in list(self._listeners):
+            try:
+                what(listener)
+            except Exception:
+                self.log.failure("a listener of Tor ({name}) failed", name=self.name)

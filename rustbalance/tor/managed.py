@@ -1,0 +1,136 @@
+"""
+A Tor that we run ourselves.
+
+Owns: the directory of an instance and the child process in it. In: settings and, for one that serves, the identity
+key; out: ``ManagedTor``. Without a key it is a plain client that may publish other services (a scout).
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from twisted.internet.endpoints import UNIXClientEndpoint
+
+from rustbalance.files import private_directory, write_atomically
+from rustbalance.life import pause, within
+from rustbalance.onion.keys import MasterKey
+from rustbalance.tor.backoff import Backoff
+from rustbalance.tor.control import ControlLost, Patience, TorControl, connect
+from rustbalance.tor.instance import BACKOFF, TorInstance
+from rustbalance.tor.process import TorProcess, end_leftover, start
+from rustbalance.tor.service_dir import prepare_service_directory
+from rustbalance.tor.service_setup import confirm_service
+from rustbalance.tor.torrc import HiddenService, Layout, render
+
+#: Seconds for a child to open its control socket; it waits 5 by itself for a predecessor that is still there.
+START_DEADLINE = 30.0
+#: Seconds between two looks for the control socket.
+LOOK = 0.05
+#: Seconds for a child to go when asked, and again when killed.
+END_PATIENCE = 3.0
+
+
+@dataclass(frozen=True)
+class ManagedSettings:
+    """
+    One instance below ``directory``, which is made when it is missing.
+
+    ``forward_to``: where visitors are sent, ``unix:PATH`` or ``HOST:PORT``, or a function that says so at each start.
+    ``introduction_points``: 3 to 20.
+    """
+
+    directory: Path
+    binary: str = "tor"
+    torrc_include: Path | None = None
+    introduction_points: int = 3
+    forward_to: str | Callable[[], str] = ""
+
+
+class ManagedTor(TorInstance):
+    """
+    A child process, restarted when it ends, hangs or loses its control connection.
+
+    :raises rustbalance.tor.torrc.SocketPathTooLong: the directory lies too deep for Unix sockets.
+    """
+
+    mode: Literal["managed", "external"] = "managed"
+
+    def __init__(
+        self,
+        name: str,
+        settings: ManagedSettings,
+        key: Callable[[], MasterKey] | MasterKey | None,
+        reactor: Any,
+        backoff: Backoff = BACKOFF,
+        patience: Patience = Patience(),  # noqa: B008  (frozen)
+    ) -> None:
+        super().__init__(name, reactor, backoff, patience)
+        self._layout = Layout(settings.directory)
+        self.socks = self._layout.socks_socket
+        self._settings = settings
+        self._key = key
+        self._process: TorProcess | None = None
+        self._service: HiddenService | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child, None when there is none."""
+        return self._process.pid if self._process is not None else None
+
+    async def connect(self) -> TorControl:
+        """Write everything Tor reads, start it, and connect as soon as its control socket is there."""
+        self._clear_up_after_a_predecessor()
+        self._write()
+        layout = self._layout
+        process = start(self._reactor, self._settings.binary, layout.torrc, layout.pid_file, self._complained)
+        self._process = process
+        process.ended().addCallback(lambda reason: self._ended(process, reason))
+        return await within(START_DEADLINE, self._reactor, self._reach())
+
+    async def prepare(self, control: TorControl) -> None:
+        """Tie Tor's life to this connection and see that it has read what we wrote."""
+        await control.take_ownership()
+        if self._service is not None:
+            await confirm_service(control, self._service)
+
+    async def close(self) -> None:
+        """End the child for certain."""
+        process, self._process = self._process, None
+        if process is not None:
+            await process.end(self._reactor, END_PATIENCE)
+
+    def _clear_up_after_a_predecessor(self) -> None:
+        pid = end_leftover(self._layout.pid_file, self._layout.torrc)
+        if pid is not None:
+            self.log.warn("killed a Tor ({name}) that an earlier daemon left, process {pid}", name=self.name, pid=pid)
+        with suppress(FileNotFoundError):
+            self._layout.control_socket.unlink()
+
+    def _write(self) -> None:
+        layout, settings = self._layout, self._settings
+        private_directory(layout.directory)
+        key = self._key() if callable(self._key) else self._key
+        if key is not None:
+            forward_to = settings.forward_to() if callable(settings.forward_to) else settings.forward_to
+            self._service = HiddenService(layout.service, forward_to, settings.introduction_points)
+            prepare_service_directory(layout.service, key)
+        text = render(layout, self._service, settings.torrc_include, os.getpid())
+        write_atomically(layout.torrc, text.encode())
+
+    async def _reach(self) -> TorControl:
+        endpoint = UNIXClientEndpoint(self._reactor, str(self._layout.control_socket))
+        while True:
+            try:
+                return await connect(endpoint, self._reactor, None, self._patience)
+            except ControlLost:
+                await pause(self._reactor, LOOK)
+
+    def _ended(self, process: TorProcess, reason: str) -> None:
+        if process is self._process:
+            self.failed(reason)
+
+    def _complained(self, text: str) -> None:
+        self.log.warn("Tor ({name}) says: {text}", name=self.name, text=text)

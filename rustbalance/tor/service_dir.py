@@ -1,0 +1,34 @@
+"""
+The directory of the onion service.
+
+Owns: what lies in it before Tor first reads it. In: a path and the identity key; out: a HiddenServiceDir with keys
+and ``ob_config``. An ``ob_config`` that is added later, by a reload, makes Tor drop every introduction until the next
+rotation of its descriptors (hs_ob.c), so everything is there from the start.
+"""
+
+from pathlib import Path
+
+from rustbalance.files import private_directory, write_atomically
+from rustbalance.key_files import write_service_keys
+from rustbalance.onion.address import OnionAddress
+from rustbalance.onion.keys import MasterKey
+
+OB_CONFIG = "ob_config"
+
+
+def prepare_service_directory(directory: Path, key: MasterKey) -> None:
+    """
+    Make ``directory`` ready for a Tor that serves the address of ``key``; what is right already stays.
+
+    :raises rustbalance.files.UnsafePath: it belongs to someone else or is open to others.
+    :raises rustbalance.key_files.KeyFileError: it belongs to another service.
+    :raises OSError: it cannot be written.
+    """
+    private_directory(directory)
+    write_service_keys(directory, key)
+    write_atomically(directory / OB_CONFIG, ob_config(key.address))
+
+
+def ob_config(address: OnionAddress) -> bytes:
+    """Return the file that makes an instance accept introductions meant for ``address`` in the neighbouring periods."""
+    return f"MasterOnionAddress {address.text}\n".encode()

@@ -1,0 +1,118 @@
+"""Tests for L{rustbalance.tor.external}, with a FakeTor behind a real socket."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet import reactor  # noqa: TID251  (real sockets)
+from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.filepath import FilePath
+from twisted.trial.unittest import TestCase
+
+from rustbalance.life import pause
+from rustbalance.onion.keys import MasterKey
+from rustbalance.secrets import Secret
+from rustbalance.testing.fake_tor import FakeTor
+from rustbalance.tor.control import Patience
+from rustbalance.tor.external import ExternalSettings, ExternalTor, Place
+
+
+class ExternalTorTests(TestCase):
+    """L{ExternalTor} attaches to a Tor that is ours alone."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(FilePath(str(self.folder)).remove)
+        self.socket = self.folder / "control"
+        self.directory = self.folder / "service"
+        self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
+        self.tor = FakeTor()
+
+    async def listen(self, tor: FakeTor) -> IListeningPort:
+        """Let a Tor listen on the socket."""
+        port: IListeningPort = await UNIXServerEndpoint(reactor, str(self.socket)).listen(tor.factory())
+        self.addCleanup(port.stopListening)
+        return port
+
+    def instance(self, control: Place | None = None, password: Secret | None = None) -> ExternalTor:
+        """Return a started instance that is stopped at the end of the test."""
+        settings = ExternalSettings(control or self.socket, ("127.0.0.1", 9050), self.directory, 4, "127.0.0.1:8080")
+        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=0.2)
+        instance = ExternalTor("primary", settings, self.key, reactor, backoff, patience, password)
+        self.addCleanup(instance.stopService)
+        instance.startService()
+        return instance
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to become true; the test's own timeout is the deadline."""
+        while not condition():
+            await pause(reactor, 0.02)
+
+    async def serving(self, instance: ExternalTor) -> None:
+        """Wait until it serves."""
+        await self.until(lambda: instance.status().phase == "serving")
+
+    async def test_service_is_set_up(self) -> None:
+        """The directory is ready and Tor has the service, with publishing off."""
+        await self.listen(self.tor)
+        instance = self.instance()
+        await self.serving(instance)
+        self.assertEqual(
+            self.tor.services(),
+            (
+                ("HiddenServiceDir", str(self.directory)),
+                ("HiddenServicePort", "80 127.0.0.1:8080"),
+                ("HiddenServiceNumIntroductionPoints", "4"),
+                ("HiddenServiceOnionBalanceInstance", "1"),
+            ),
+        )
+        self.assertEqual(self.tor.publishing, "0")
+        self.assertTrue((self.directory / "ob_config").exists())
+        self.assertFalse(self.tor.owned)
+        self.assertEqual((instance.status().mode, instance.status().pid), ("external", None))
+
+    async def test_restarted_tor_gets_it_again(self) -> None:
+        """A Tor that comes back without the service, as Tor does, is given it again."""
+        port = await self.listen(self.tor)
+        instance = self.instance()
+        await self.serving(instance)
+        await port.stopListening()  # type: ignore[misc]
+        self.tor.drop()
+        await self.until(lambda: instance.status().phase == "waiting")
+        fresh = FakeTor()
+        await self.listen(fresh)
+        await self.serving(instance)
+        self.assertEqual(fresh.services(), self.tor.services())
+        self.assertEqual(fresh.publishing, "0")
+
+    async def test_company(self) -> None:
+        """A Tor with other services is refused by name and left as it was; when they leave, it is taken."""
+        shop = [("HiddenServiceDir", "/var/lib/tor/shop"), ("HiddenServicePort", "80 127.0.0.1:1")]
+        self.tor.options = list(shop)
+        await self.listen(self.tor)
+        instance = self.instance()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertIn("/var/lib/tor/shop", str(instance.status().problem))
+        self.assertEqual((self.tor.options, self.tor.publishing), (shop, "1"))
+        self.assertFalse(self.directory.exists())
+        self.tor.options = []
+        await self.serving(instance)
+
+    async def test_tcp_and_password(self) -> None:
+        """A control port on TCP with a password."""
+        tor = FakeTor(password="open sesame")
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(tor.factory())
+        self.addCleanup(port.stopListening)
+        instance = self.instance(("127.0.0.1", port.getHost().port), Secret.copy_of(b"open sesame"))
+        await self.serving(instance)
+
+    async def test_nobody_there(self) -> None:
+        """As long as nobody listens, it waits and tries again."""
+        instance = self.instance()
+        await self.until(lambda: instance.status().restarts > 1)
+        self.assertIn("no control connection", str(instance.status().problem))
+        await self.listen(self.tor)
+        await self.serving(instance)

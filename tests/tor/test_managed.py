@@ -1,0 +1,152 @@
+"""Tests for L{rustbalance.tor.managed}, with a FakeTor as child process; C{tests.live} has the real one."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet import reactor  # noqa: TID251  (real processes)
+from twisted.python.filepath import FilePath
+from twisted.trial.unittest import TestCase
+
+from rustbalance.life import pause
+from rustbalance.onion.keys import MasterKey
+from rustbalance.secrets import Secret
+from rustbalance.testing.fake_tor_process import write_program
+from rustbalance.tor.control import Patience
+from rustbalance.tor.managed import ManagedSettings, ManagedTor
+from rustbalance.tor.torrc import SocketPathTooLong
+
+
+class ManagedTorTests(TestCase):
+    """L{ManagedTor} runs a child and keeps it running."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(FilePath(str(self.folder)).remove)
+        self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
+        self.binary = write_program(self.folder / "tor")
+
+    def instance(self, binary: str | None = None, key: MasterKey | None = None) -> ManagedTor:
+        """Return an instance that is stopped at the end of the test."""
+        settings = ManagedSettings(
+            self.folder / "primary", binary or self.binary, forward_to=lambda: "unix:/front.sock"
+        )
+        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=0.2)
+        instance = ManagedTor("primary", settings, lambda: key or self.key, reactor, backoff, patience)
+        self.addCleanup(instance.stopService)
+        return instance
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to become true; the test's own timeout is the deadline."""
+        while not condition():
+            await pause(reactor, 0.02)
+
+    async def serving(self, instance: ManagedTor) -> int:
+        """Wait until it serves and return the process id."""
+        await self.until(lambda: instance.status().phase == "serving")
+        assert instance.pid is not None
+        return instance.pid
+
+    async def test_life(self) -> None:
+        """It starts with our service on it, owned by us, and is gone after the stop."""
+        instance = self.instance()
+        instance.startService()
+        pid = await self.serving(instance)
+        assert instance.control is not None
+        options = dict(await instance.control.get_conf("HiddenServiceOptions"))
+        self.assertEqual(options["HiddenServiceDir"], str(self.folder / "primary" / "service"))
+        self.assertEqual(options["HiddenServicePort"], '80 unix:"/front.sock"')
+        self.assertTrue((self.folder / "primary" / "service" / "ob_config").exists())
+        self.assertEqual(instance.socks, self.folder / "primary" / "socks.sock")
+        await instance.stopService()
+        self.assertRaises(ProcessLookupError, os.kill, pid, 0)
+        self.assertEqual((instance.status().phase, instance.status().pid), ("stopped", None))
+
+    async def test_killed(self) -> None:
+        """A Tor that dies is replaced, and the status says why."""
+        instance = self.instance()
+        instance.startService()
+        first = await self.serving(instance)
+        os.kill(first, signal.SIGKILL)
+        await self.until(lambda: instance.status().phase != "serving")
+        second = await self.serving(instance)
+        self.assertNotEqual(first, second)
+        self.assertEqual(instance.status().restarts, 1)
+
+    async def test_hung(self) -> None:
+        """A Tor that stands still is noticed, killed and replaced."""
+        instance = self.instance()
+        instance.startService()
+        first = await self.serving(instance)
+        os.kill(first, signal.SIGSTOP)
+        await self.until(lambda: instance.status().phase == "waiting")
+        self.assertEqual(instance.status().problem, "Tor did not answer GETINFO within 1 s")
+        self.assertNotEqual(await self.serving(instance), first)
+        self.assertRaises(ProcessLookupError, os.kill, first, 0)
+
+    async def test_leftover(self) -> None:
+        """A Tor that an earlier daemon left, even a hung one, does not keep the new one from serving."""
+        old = self.instance()
+        old.startService()
+        await self.serving(old)
+        await old.stopService()
+        home = self.folder / "primary"
+        leftover = subprocess.Popen([self.binary, "-f", str(home / "torrc")])
+        self.addCleanup(leftover.wait)
+        (home / "pid").write_text(f"{leftover.pid}\n")
+        await self.until((home / "control.sock").exists)
+        os.kill(leftover.pid, signal.SIGSTOP)
+        new = self.instance()
+        new.startService()
+        await self.serving(new)
+        self.assertEqual(leftover.wait(1), -signal.SIGKILL)
+
+    async def test_bad_torrc(self) -> None:
+        """What Tor says about its configuration is the problem."""
+        binary = self.folder / "broken"
+        binary.write_text("#!/bin/sh\necho 'Nov 24 10:00:00.000 [err] Reading config failed'; exit 1\n")
+        binary.chmod(0o700)
+        instance = self.instance(str(binary))
+        instance.startService()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertEqual(instance.status().problem, "it exited with status 1: Reading config failed")
+
+    async def test_no_tor(self) -> None:
+        """A missing tor is said to be missing, and looked for again."""
+        instance = self.instance("no-such-tor")
+        instance.startService()
+        await self.until(lambda: instance.status().restarts > 1)
+        self.assertIn("install tor or set tor.binary", str(instance.status().problem))
+
+    async def test_another_key(self) -> None:
+        """The directory of another address is not taken over."""
+        first = self.instance()
+        first.startService()
+        await self.serving(first)
+        await first.stopService()
+        second = self.instance(key=MasterKey.from_seed(Secret.copy_of(bytes(32))))
+        second.startService()
+        await self.until(lambda: second.status().problem is not None)
+        self.assertIn("must be the public key of", str(second.status().problem))
+
+    async def test_scout(self) -> None:
+        """Without a key it is a plain client that publishes what it is given."""
+        instance = ManagedTor("scout", ManagedSettings(self.folder / "scout", self.binary), None, reactor)
+        self.addCleanup(instance.stopService)
+        instance.startService()
+        await self.serving(instance)
+        assert instance.control is not None
+        self.assertEqual(
+            await instance.control.get_conf("PublishHidServDescriptors"), (("PublishHidServDescriptors", "1"),)
+        )
+        self.assertFalse((self.folder / "scout" / "service").exists())
+
+    def test_too_deep(self) -> None:
+        """A directory too deep for sockets is refused before anything starts."""
+        settings = ManagedSettings(Path("/" + "x" * 100))
+        self.assertRaises(SocketPathTooLong, ManagedTor, "primary", settings, None, reactor)

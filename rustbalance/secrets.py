@@ -22,33 +22,16 @@ from errno import ENOMEM
 from types import TracebackType
 from typing import Any, Final, NoReturn, TypeAlias
 
-from nacl import _sodium
-from nacl._sodium import ffi
-from nacl._sodium import lib as sodium
-
-__all__ = [
-    "CData",
-    "MemoryNotLocked",
-    "Secret",
-    "SecretWiped",
-    "address_of",
-    "burn_stack",
-    "everything_locked",
-    "ffi",
-    "harden_process",
-    "libsodium",
-    "locked_bytes",
-    "locking_problem",
-    "require_locking",
-    "sodium",
-    "wipe_all",
-]
+import nacl._sodium as _sodium
 
 CData: TypeAlias = Any
 """A cffi pointer to unsigned char."""
 
+ffi: Final = _sodium.ffi
+sodium: Final = _sodium.lib
+"""What PyNaCl declares of libsodium; pointers go in and come out."""
 libsodium: Final = ctypes.CDLL(_sodium.__file__)
-"""The same libsodium as ``sodium``, for the few functions that PyNaCl does not declare."""
+"""The same library, for the few functions that PyNaCl does not declare."""
 libsodium.sodium_stackzero.argtypes = [ctypes.c_size_t]
 libsodium.sodium_stackzero.restype = None
 sodium.sodium_init()

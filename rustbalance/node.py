@@ -1,0 +1,178 @@
+"""
+The node: everything that runs on one machine to serve the address.
+
+Owns: the order in which the parts start and stop, and the picture of the whole. In: the path of the configuration;
+out: a service for twistd. Secrets are loaded when it starts, which is after twistd has become a daemon, and wiped when
+the last part has stopped.
+
+Stopping goes from the outside in: publishing ends, visitors are let finish, then Tor goes, last the control socket.
+"""
+
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IServiceCollection
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+
+from rustbalance import __version__
+from rustbalance.config import Config, ConfigError, check_master_address, load_config
+from rustbalance.files import UnsafePath, private_directory
+from rustbalance.key_files import KeyFileError, load_master_key
+from rustbalance.life import OrderedServices, now
+from rustbalance.onion.keys import MasterKey
+from rustbalance.ops.control_socket import ControlSocket
+from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
+from rustbalance.proxy.front import Front
+from rustbalance.publishing.counters import RevisionStore
+from rustbalance.publishing.publisher import Publisher
+from rustbalance.secrets import (
+    MemoryNotLocked,
+    everything_locked,
+    harden_process,
+    locked_bytes,
+    require_locking,
+    wipe_all,
+)
+from rustbalance.tor.external import ExternalTor
+from rustbalance.tor.managed import ManagedTor
+from rustbalance.tor.torrc import SocketPathTooLong
+from rustbalance.wiring import external_settings, managed_settings, proxy_settings, publish_settings
+
+#: What can be wrong at the start that the operator can mend: told in one line, without a traceback.
+EXPECTED = (ConfigError, KeyFileError, UnsafePath, MemoryNotLocked, SocketPathTooLong, OSError)
+
+
+def keep_the_loop_free() -> None:
+    """
+    Let no thread and no garbage collection hold the event loop for more than a few milliseconds.
+
+    The ring of a full-size consensus is computed in a thread, which by default may keep the interpreter for 5 ms at a
+    time; and what was imported by now need not be searched for garbage ever again (``tests/bench/bench_ring.py``).
+    """
+    sys.setswitchinterval(0.001)
+    gc.collect()
+    gc.freeze()
+
+
+class NodeService(OrderedServices):
+    """
+    The service tree. ``observer``: a log observer to give to twistd, or None to leave its log alone.
+
+    :raises SystemExit: (at start) with status 1 when it cannot start; the log says why.
+    """
+
+    log = Logger()
+
+    def __init__(self, path: Path, checked: Config, reactor: Any, observer: ILogObserver | None = None) -> None:
+        super().__init__(reactor, checked.shutdown_deadline_secs)
+        self._loop = reactor
+        self.setName("node")
+        self._path = path
+        self._observer = observer
+        self._began = now()
+        self._config = checked
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:  # noqa: N802
+        """Join twistd's application, and give it our log observer."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Load the secrets, build the parts and bind the front's socket, so that Tor finds it when it starts."""
+        self._began = now()
+        try:
+            self._build()
+            super().privilegedStartService()
+        except EXPECTED as error:
+            self.log.critical("cannot start: {error}", error=error)
+            wipe_all()
+            raise SystemExit(1) from None
+
+    def startService(self) -> None:
+        """Start the parts; from then on every failure is retried."""
+        try:
+            super().startService()
+        except EXPECTED as error:
+            self.log.critical("cannot start: {error}", error=error)
+            raise SystemExit(1) from None
+        self._loop.callWhenRunning(self._stop_on_signals)
+        self.log.info("node {node} starts, version {version}", node=self._config.node.id, version=__version__)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the parts in turn, then wipe every secret."""
+        return super().stopService().addBoth(self._stopped)
+
+    def status(self) -> NodeStatus:
+        """Return the picture of the node."""
+        instances = (self._tor.status(),)
+        descriptors, proxy = self._publisher.status(), self._front.status()
+        health, problems = judge(instances, descriptors, proxy, self._publisher.problems())
+        return NodeStatus(
+            version=__version__,
+            node_id=self._config.node.id,
+            onion_address=self._address.text,
+            health=health,
+            problems=problems,
+            uptime_secs=now().mono - self._began.mono,
+            instances=instances,
+            descriptors=descriptors,
+            proxy=proxy,
+            memory=MemoryStatus(locked=everything_locked(), locked_bytes=locked_bytes()),
+        )
+
+    def _build(self) -> None:
+        harden_process()
+        keep_the_loop_free()
+        config = self._config = load_config(self._path)
+        require_locking(config.security.require_mlock)
+        private_directory(config.state_dir)
+        self._key = load_master_key(config.master.identity_key_path)
+        self._address = self._key.address
+        check_master_address(config, self._address)
+        self._tor = self._make_tor(config, self._key)
+        self._front = Front(proxy_settings(config), lambda: self._tor.socks, self._reactor)
+        self._publisher = Publisher(
+            self._tor,
+            self._key,
+            publish_settings(config),
+            RevisionStore(config.state_dir / "revisions.json"),
+            self._reactor,
+            os.urandom,
+        )
+        control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
+        for part in (control, self._tor, self._front, self._publisher):
+            part.setServiceParent(self)
+
+    def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:
+        if config.tor.mode == "managed":
+            return ManagedTor("primary", managed_settings(config, self._forward_to), key, self._reactor)
+        settings = external_settings(config, self._forward_to)
+        return ExternalTor("primary", settings, key, self._reactor, password=config.tor.control_password)
+
+    def _forward_to(self) -> str:
+        return str(self._front.address)
+
+    def _stop_on_signals(self) -> None:
+        """
+        Stop at SIGTERM and SIGINT and exit with 0.
+
+        Twisted's own way would end the process by the same signal once more, which a service manager counts as a
+        failure.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._loop.callFromThread(self._stop_once))
+
+    def _stop_once(self) -> None:
+        if self._loop.running and self.running:
+            self._loop.stop()
+
+    def _stopped(self, result: None) -> None:
+        wipe_all()
+        self.log.info("stopped")

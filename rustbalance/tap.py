@@ -1,0 +1,59 @@
+"""
+The twistd command.
+
+Owns: the command line of ``twistd rustbalance`` and the one import of the global reactor. In: options; out: the
+service tree, not yet started. Secrets are read again when it starts, since locked memory does not survive the fork
+by which twistd becomes a daemon.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from rustbalance.config import Config, ConfigError, load_config
+from rustbalance.node import NodeService
+from rustbalance.ops.logs import observer
+from rustbalance.secrets import wipe_all
+
+
+class Options(usage.Options):
+    """What follows ``twistd rustbalance``."""
+
+    synopsis = "[--config FILE]"
+    optParameters = [["config", "c", None, "The configuration file (config.toml)."]]
+
+    def postOptions(self) -> None:
+        """
+        Check the configuration before anything starts.
+
+        :raises twisted.python.usage.UsageError: with every complaint, one a line.
+        """
+        if self["config"] is None:
+            raise usage.UsageError("which configuration? give --config FILE (rustbalance init makes one)")
+        self["config"] = str(Path(self["config"]).absolute())
+        try:
+            self.checked = load_config(Path(self["config"]))
+        except ConfigError as error:
+            raise usage.UsageError(str(error)) from None
+        finally:
+            wipe_all()
+
+
+def makeService(options: Options) -> IService:
+    """Return the node, to be started by twistd."""
+    from twisted.internet import reactor
+
+    log = _observer(options.checked, getattr(options, "parent", None))
+    return NodeService(Path(options["config"]), options.checked, reactor, log)
+
+
+def _observer(config: Config, parent: Any) -> Any:
+    """Return our log observer when twistd logs to a terminal or a journal; its own options win."""
+    foreground = parent is not None and parent.get("nodaemon")
+    if not foreground or parent.get("logfile") or parent.get("logger") or parent.get("syslog"):
+        return None
+    form = config.logging.format or ("text" if sys.stdout.isatty() else "json")
+    return observer(sys.stdout, form, config.logging.level)

@@ -36,7 +36,7 @@ libsodium.sodium_stackzero.argtypes = [ctypes.c_size_t]
 libsodium.sodium_stackzero.restype = None
 sodium.sodium_init()
 
-_MADV_WIPEONFORK = 18  # linux/mman.h; Python names it from 3.13 on
+_MADV_WIPEONFORK = 18  # linux/mman.h; the mmap module has no name for it
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _BURNT_STACK = 64 * 1024
 

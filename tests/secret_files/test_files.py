@@ -25,6 +25,7 @@ class FileTests(SynchronousTestCase):
     def put(self, contents: bytes, mode: int = 0o600, name: str = "secret") -> Path:
         """Write a file."""
         path = self.directory / name
+        path.unlink(missing_ok=True)
         path.write_bytes(contents)
         path.chmod(mode)
         return path

@@ -8,7 +8,8 @@ Source: rend-spec-v3 section 2.5.2; the order of lines and the strictness are th
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 
 from rustbalance.onion.introduction import START, IntroductionPoint, decode_point, encode_point
 from rustbalance.onion.keys import DescriptorSigningKey
@@ -59,7 +60,7 @@ class InnerLayer:
     single_onion_service: bool = False
     pow_params: str | None = None
     intro_auth_required: str | None = None
-    other_lines: tuple[str, ...] = field(default=())
+    other_lines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_formats(self.create2_formats)
@@ -135,7 +136,7 @@ def decode_inner(text: str, signing_public: bytes, now: int | None = None) -> tu
     header = text[: starts[0]] if starts else text
     points: list[IntroductionPoint] = []
     skipped: list[str] = []
-    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True), 1):
+    for number, (start, end) in enumerate(pairwise([*starts, len(text)]), 1):
         try:
             points.append(decode_point(text[start:end], signing_public, now))
         except MalformedDescriptor as reason:

@@ -14,13 +14,12 @@ from twisted.logger import Logger
 from rustbalance.moment import Moment
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.inner import InnerLayer
-from rustbalance.onion.netdoc import MalformedDescriptor
 from rustbalance.onion.periods import TimePeriod
 from rustbalance.onion.plan import PublicationPlan, SeatPlan
 from rustbalance.publishing import schedule as when
 from rustbalance.publishing import uploads as where
 from rustbalance.publishing.builder import Builder, Built
-from rustbalance.publishing.offers import ForeignDescriptor, Offers, expiry, read_own
+from rustbalance.publishing.offers import Offers, expiry, read_own
 from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
@@ -62,7 +61,9 @@ class Jobs:
         """Ask Tor for the introduction points that it has now."""
         try:
             self._take(await control.own_descriptor(self.address))
-        except (ControlError, MalformedDescriptor, ForeignDescriptor) as error:
+        except CancelledError:
+            raise
+        except Exception as error:
             self._note("read", f"the introduction points cannot be read: {error}")
             self.do(self.schedule.unread(self.now()))
 

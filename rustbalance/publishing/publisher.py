@@ -26,7 +26,7 @@ from rustbalance.publishing.builder import Builder
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.jobs import Command, Jobs
 from rustbalance.publishing.offers import Offers
-from rustbalance.publishing.ring_source import RingSource
+from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Publish, Read, Redirect, Schedule
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
@@ -51,7 +51,8 @@ class Publisher(Service):
     Publishes the introduction points of ``instance`` under ``key``, which remains the caller's to wipe.
 
     ``random_bytes``: from a number to so many unpredictable bytes. ``testing``: whether the network runs with
-    TestingTorNetwork; None asks Tor. ``clocks`` reads both clocks.
+    TestingTorNetwork; None asks Tor. ``clocks`` reads both clocks; ``in_thread`` runs what takes long, by default in
+    the reactor's thread pool.
     """
 
     log = Logger()
@@ -66,18 +67,20 @@ class Publisher(Service):
         random_bytes: Callable[[int], bytes],
         testing: bool | None = None,
         clocks: Callable[[], Moment] = read_clocks,
+        in_thread: InThread | None = None,
     ) -> None:
         self.setName("publisher")
         self._instance = instance
         self._address = key.address
         self._reactor = reactor
+        in_thread = in_thread or self._in_pool
         self._random_bytes = random_bytes
         self._now = clocks
         retries = exponential(settings.retry_least, settings.retry_most, self._uniform)
         looks = exponential(settings.ring_retry, settings.ring_recheck, self._uniform)
         self._schedule = Schedule(settings, retries)
         self._uploads = Uploads(settings, retries)
-        self._ring = RingSource(key.public, self._in_thread, reactor, settings.ring_recheck, looks, testing)
+        self._ring = RingSource(key.public, in_thread, reactor, settings.ring_recheck, looks, testing)
         self._builder = Builder(key, store, random_bytes)
         self._offers = Offers()
         self._jobs = Jobs(
@@ -89,7 +92,7 @@ class Publisher(Service):
             self._offers,
             self._ring,
             self._builder,
-            self._in_thread,
+            in_thread,
             random_bytes,
             clocks,
             self._do,
@@ -209,8 +212,9 @@ class Publisher(Service):
     def _planned(self, plan: PublicationPlan) -> None:
         self._do(self._schedule.plan(plan, self._now()))
 
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function)
+    async def _in_pool(self, function: Callable[[], T]) -> T:
+        result: T = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function)
+        return result
 
     def _uniform(self) -> float:
         return int.from_bytes(self._random_bytes(4)) / 2**32

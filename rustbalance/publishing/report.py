@@ -31,7 +31,8 @@ def shortfall(progress: Progress) -> str | None:
     """Return why not every directory holds the descriptor, None when there is nothing to say."""
     if progress.confirmed == progress.directories or not progress.reasons:
         return None
-    return f"{progress.directories - progress.confirmed} directories did not confirm: {', '.join(progress.reasons)}"
+    missing = progress.directories - progress.confirmed
+    return f"{missing} of {progress.directories} directories did not confirm: {', '.join(progress.reasons)}"
 
 
 def problem(status: DescriptorStatus) -> str | None:

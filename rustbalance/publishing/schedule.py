@@ -221,13 +221,13 @@ class Schedule:
     def _reason(self, now: Moment) -> str | None:
         """Return why a publish is due, the most telling reason first."""
         if self._retry_at is not None:
-            return "another try" if now.mono >= self._retry_at else None
+            return "another attempt" if now.mono >= self._retry_at else None
         if self._last is None:
-            return "the first"
+            return "first publish"
         if self._outline != self._last.outline:
-            return "other introduction points"
+            return "the introduction points changed"
         if self._plan is not None and _keys(self._plan) != self._last.keys and self._rotated(now):
-            return "a new time period"
+            return "the time period changed"
         if self._asked:
             return "on request"
         return "refresh" if now.mono >= self._refresh_at() else None

@@ -47,6 +47,6 @@ def point(number: int, hours: int = HOURS + 54) -> IntroductionPoint:
     return IntroductionPoint(b"\x01\x00\x06\x7f\x00\x00\x01\x00\x50", key, key, hours, key, key, hours)
 
 
-def inner(*numbers: int, **lines: object) -> InnerLayer:
+def inner(*numbers: int, hours: int = HOURS + 54, **lines: object) -> InnerLayer:
     """Return an inner layer with the points of these numbers."""
-    return replace(InnerLayer(tuple(point(number) for number in numbers)), **lines)  # type: ignore[arg-type]
+    return replace(InnerLayer(tuple(point(number, hours) for number in numbers)), **lines)  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ class ScheduleTestCase(SynchronousTestCase):
         """Bring it to where both descriptors are out."""
         self.schedule.connected(now)
         self.schedule.plan(plan(), now)
-        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), now)), ["the first"])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), now)), ["first publish"])
         self.schedule.built(FOREVER, now)
         self.schedule.unread(now)
 
@@ -63,13 +63,13 @@ class FirstPublishTests(ScheduleTestCase):
         """When Tor has all the points that it was told to have, nothing is waited for."""
         self.schedule.connected(START)
         self.schedule.plan(plan(), at(1))
-        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(2))), ["the first"])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(2))), ["first publish"])
 
     def test_at_once_when_the_plan_comes_last(self) -> None:
         """The points may be there before the consensus has been read."""
         self.schedule.connected(START)
         self.schedule.points(outline(1, 2, 3), at(1))
-        self.assertEqual(reasons(self.schedule.plan(plan(), at(2))), ["the first"])
+        self.assertEqual(reasons(self.schedule.plan(plan(), at(2))), ["first publish"])
 
     def test_fewer_points_wait_a_moment(self) -> None:
         """With fewer points than configured the rest gets a second to come up, from the last change on."""
@@ -79,7 +79,7 @@ class FirstPublishTests(ScheduleTestCase):
         self.assertEqual(self.schedule.answer(at(1)), Answer.UNCERTAIN)
         self.assertEqual(reasons(self.schedule.points(outline(1, 2), at(1.5))), [])
         self.assertEqual(reasons(self.schedule.wake(at(2.4))), [])
-        self.assertEqual(reasons(self.schedule.wake(at(2.5))), ["the first"])
+        self.assertEqual(reasons(self.schedule.wake(at(2.5))), ["first publish"])
 
     def test_quick_reads_until_then(self) -> None:
         """Tor is asked four times a second before the first publish, every ten seconds after it has settled."""
@@ -118,7 +118,7 @@ class AnswerTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.request(at(11))), [])
         self.assertIsNone(self.schedule.due())
         self.assertEqual(reasons(self.schedule.connected(at(20))), [])
-        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(21))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(21))), ["the introduction points changed"])
 
     def test_same_points_after_a_reconnect(self) -> None:
         """A control connection that came back to the same points changes nothing."""
@@ -135,13 +135,13 @@ class AnswerTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), START)), [])
         self.assertEqual(self.schedule.answer(START), Answer.UNKNOWN)
         self.assertIn("too old", str(self.schedule.obstacle(START)))
-        self.assertEqual(reasons(self.schedule.plan(plan(), at(5))), ["the first"])
+        self.assertEqual(reasons(self.schedule.plan(plan(), at(5))), ["first publish"])
 
     def test_uncertain_when_what_is_out_expires(self) -> None:
         """Fewer points than there should be replace what is out there at once only when that is about to expire."""
         self.serve()
         self.assertEqual(reasons(self.schedule.points(outline(1, 2), at(100))), [])
-        self.assertEqual(reasons(self.schedule.points(outline(1, 3), at(9_000))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 3), at(9_000))), ["the introduction points changed"])
 
 
 class ChangeTests(ScheduleTestCase):
@@ -150,7 +150,7 @@ class ChangeTests(ScheduleTestCase):
     def test_other_points_at_once(self) -> None:
         """A new set of points is published without delay when it has been quiet."""
         self.serve()
-        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 4), at(100))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 4), at(100))), ["the introduction points changed"])
 
     def test_same_points_are_no_change(self) -> None:
         """The same auth keys need no publish, however often Tor is asked."""
@@ -162,7 +162,7 @@ class ChangeTests(ScheduleTestCase):
         """The same points with other flags are published again."""
         self.serve()
         other = replace(outline(1, 2, 3), flags=frozenset([InnerLayer((), single_onion_service=True)]))
-        self.assertEqual(reasons(self.schedule.points(other, at(100))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(other, at(100))), ["the introduction points changed"])
 
     def test_bursts_are_gathered(self) -> None:
         """Changes in a row lead to few publishes; the last one is among them."""
@@ -173,7 +173,7 @@ class ChangeTests(ScheduleTestCase):
             if self.schedule._building is not None:
                 self.schedule.built(FOREVER, at(100 + step / 10))
         self.assertLessEqual(len(published), 5)
-        self.assertEqual([why for _, why in self.run_until(150, 110)], ["other introduction points"])
+        self.assertEqual([why for _, why in self.run_until(150, 110)], ["the introduction points changed"])
 
     def test_quiet_again(self) -> None:
         """After a burst a single change is published at once again."""
@@ -181,22 +181,24 @@ class ChangeTests(ScheduleTestCase):
         for step in range(50):
             self.schedule.points(outline(step, 100, 101), at(100 + step))
             self.schedule.built(FOREVER, at(100 + step))
-        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 9), at(600))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 9), at(600))), ["the introduction points changed"])
         self.schedule.built(FOREVER, at(600))
-        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 10), at(601))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.points(outline(7, 8, 10), at(601))), ["the introduction points changed"])
 
     def test_change_while_building(self) -> None:
         """What changes while the descriptors are built is published after them."""
         self.serve()
         self.schedule.points(outline(4, 5, 6), at(100))
         self.assertEqual(reasons(self.schedule.points(outline(7, 8, 9), at(105))), [])
-        self.assertEqual(reasons(self.schedule.built(FOREVER, at(106))), ["other introduction points"])
+        self.assertEqual(reasons(self.schedule.built(FOREVER, at(106))), ["the introduction points changed"])
 
     def test_new_period(self) -> None:
         """New keys are published at once with the points that came with them, and Tor is asked for those at once."""
         self.serve()
         self.assertEqual(self.schedule.plan(plan(101), at(100)), [Read()])
-        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(100.2))), ["other introduction points"])
+        self.assertEqual(
+            reasons(self.schedule.points(outline(4, 5, 6), at(100.2))), ["the introduction points changed"]
+        )
         self.schedule.built(FOREVER, at(100.3))
         self.assertEqual(self.run_until(110, 100.3), [])
 
@@ -205,7 +207,7 @@ class ChangeTests(ScheduleTestCase):
         self.serve()
         self.schedule.plan(plan(101), at(100))
         self.schedule.points(outline(1, 2, 3), at(100.1))
-        self.assertEqual(self.run_until(110, 100.1), [(101.5, "a new time period")])
+        self.assertEqual(self.run_until(110, 100.1), [(101.5, "the time period changed")])
 
     def test_new_directories_only(self) -> None:
         """When only the ring has changed no new text is made."""
@@ -252,10 +254,10 @@ class RefreshTests(ScheduleTestCase):
         self.schedule.points(outline(1, 2, 3), START)
         self.assertEqual(self.schedule.not_built(START), [])
         self.assertEqual(reasons(self.schedule.wake(at(4.9))), [])
-        self.assertEqual(reasons(self.schedule.wake(at(5))), ["another try"])
+        self.assertEqual(reasons(self.schedule.wake(at(5))), ["another attempt"])
         self.schedule.not_built(at(5))
         self.assertEqual(reasons(self.schedule.wake(at(14.9))), [])
-        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(14.9))), ["the first"])
+        self.assertEqual(reasons(self.schedule.points(outline(4, 5, 6), at(14.9))), ["first publish"])
 
     def test_on_request(self) -> None:
         """A request publishes what has not changed, once."""

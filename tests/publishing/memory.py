@@ -1,0 +1,157 @@
+"""
+A node's Tor and its directories, in memory and in simulated time.
+
+Owns: an instance on a ``FakeTor``, a consensus with a few dozen relays, and what each of them holds. In: what a test
+lets Tor or the relays do; out: posts and events as the real ones would give them.
+"""
+
+import os
+import tempfile
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from twisted.internet.task import Clock
+
+from rustbalance.moment import Moment
+from rustbalance.onion.consensus import parse_consensus, parse_microdescriptors
+from rustbalance.onion.descriptor import Descriptor, decode, decode_outer, encode
+from rustbalance.onion.keys import DescriptorSigningKey, MasterKey, subcredential
+from rustbalance.onion.plan import PublicationPlan, SeatPlan, plan_publication
+from rustbalance.publishing.counters import RevisionStore
+from rustbalance.publishing.publisher import Publisher
+from rustbalance.publishing.settings import PublishSettings
+from rustbalance.secrets import Secret
+from rustbalance.testing.fake_tor import FakeTor
+from tests.bench.network import VALID_AFTER, consensus_and_microdescriptors
+from tests.publishing.samples import inner
+from tests.tor.test_instance import MemoryTor
+
+T = TypeVar("T")
+
+CONSENSUS = "dir/status-vote/current/consensus-microdesc"
+MICRODESCRIPTORS = "md/all"
+HOURS = VALID_AFTER // 3600 + 54
+
+
+class Node:
+    """
+    A publisher and everything it talks to.
+
+    ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer.
+    """
+
+    def __init__(self, **figures: float) -> None:
+        self.clock = Clock()
+        self.consensus, self.microdescriptors = consensus_and_microdescriptors(40)
+        self.master = MasterKey.from_seed(Secret.copy_of(b"s" * 32))
+        self.plan = self.planned()
+        self.tor = FakeTor(relays={relay.fingerprint for relay in parse_consensus(self.consensus).relays})
+        self.tor.info |= {CONSENSUS: self.consensus, MICRODESCRIPTORS: self.microdescriptors}
+        self.instance = MemoryTor(self.tor, self.clock)
+        self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.held: dict[tuple[str, bytes], bytes] = {}
+        self.deaf: set[str] = set()
+        self.publisher = self.publisher_with(PublishSettings(**figures))  # type: ignore[arg-type]
+        self._answered = 0
+
+    def publisher_with(self, settings: PublishSettings) -> Publisher:
+        """Return a publisher that has just been made."""
+        store = RevisionStore(self.directory / "counters.json")
+        return Publisher(
+            self.instance, self.master, settings, store, self.clock, os.urandom, False, self.now, self.at_once
+        )
+
+    async def at_once(self, function: Callable[[], T]) -> T:
+        """Run it here."""
+        return function()
+
+    def now(self) -> Moment:
+        """Return the simulated time: ten minutes after the consensus became valid, at the start."""
+        return Moment(self.clock.seconds(), VALID_AFTER + 600 + self.clock.seconds())
+
+    def planned(self) -> PublicationPlan:
+        """Return what has to be published where."""
+        known = parse_microdescriptors(self.microdescriptors)
+        return plan_publication(parse_consensus(self.consensus), known, self.master.public, testing=False)
+
+    def start(self) -> None:
+        """Start both services and let everything settle."""
+        self.publisher.startService()
+        self.instance.startService()
+        self.settle()
+
+    def settle(self) -> None:
+        """Move all bytes, let relays answer what was posted, until nothing moves any more."""
+        for _ in range(12):
+            if self.instance.endpoint.pump is not None:
+                self.instance.endpoint.pump.flush()
+            self.clock.advance(0)
+            self._answer()
+
+    def later(self, seconds: float, step: float = 0.25) -> None:
+        """Let time pass, in steps."""
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            self.settle()
+
+    def have_points(self, *numbers: int, seat: SeatPlan | None = None) -> None:
+        """Let Tor have introduction points with these numbers, in its descriptor for the period of ``seat``."""
+        plan = seat or self.plan.first
+        blinded = self.master.blind(plan.period)
+        self.tor.info[f"hs/service/desc/id/{self.master.address.label}"] = encode(
+            inner(*numbers, hours=HOURS),
+            blinded,
+            subcredential(self.master.public, blinded.public),
+            revision=1,
+            now=int(self.now().wall),
+            signing_key=DescriptorSigningKey(Secret.copy_of(b"d" * 32)),
+            random_bytes=os.urandom,
+        )
+
+    def plant(self, relay: str, seat: SeatPlan, ahead: int) -> int:
+        """Let a relay hold a descriptor whose counter is ``ahead`` of what we would use now; return the counter."""
+        revision = int(self.revision(relay, seat)) + ahead
+        blinded = self.master.blind(seat.period)
+        self.held[relay, blinded.public] = encode(
+            inner(9, hours=HOURS),
+            blinded,
+            subcredential(self.master.public, blinded.public),
+            revision=revision,
+            now=int(self.now().wall),
+            signing_key=DescriptorSigningKey(Secret.copy_of(b"d" * 32)),
+            random_bytes=os.urandom,
+        )
+        return revision
+
+    def revision(self, relay: str, seat: SeatPlan) -> int:
+        """Return the counter of what a relay holds, 0 when it holds nothing."""
+        text = self.held.get((relay, seat.blinded_public))
+        return 0 if text is None else decode_outer(text).revision
+
+    def descriptor(self, relay: str, seat: SeatPlan) -> Descriptor:
+        """Return what a relay holds, as a client would read it."""
+        text = self.held[relay, seat.blinded_public]
+        return decode(text, subcredential(self.master.public, seat.blinded_public))
+
+    def points(self, relay: str, seat: SeatPlan) -> set[int]:
+        """Return the numbers of the introduction points that clients would find there."""
+        return {point.auth_key[0] for point in self.descriptor(relay, seat).inner.points}
+
+    def _answer(self) -> None:
+        posted, self._answered = self.tor.posted[self._answered :], len(self.tor.posted)
+        for post in posted:
+            for relay in post.directories:
+                if relay not in self.deaf:
+                    self._take(relay, post.text, post.address)
+
+    def _take(self, relay: str, text: bytes, address: str) -> None:
+        outer = decode_outer(text)
+        held = self.held.get((relay, outer.blinded_public))
+        if held is None or decode_outer(held).revision < outer.revision:
+            self.held[relay, outer.blinded_public] = text
+            self.tor.emit(f"HS_DESC UPLOADED {address} UNKNOWN ${relay}~relay")
+            return
+        key = b64encode(outer.blinded_public).decode().rstrip("=")
+        self.tor.emit(f"HS_DESC FAILED {address} NO_AUTH ${relay}~relay {key} REASON=UPLOAD_REJECTED")

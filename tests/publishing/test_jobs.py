@@ -1,0 +1,88 @@
+"""Tests for L{rustbalance.publishing.jobs}: what overtakes what. The rest is tested through the publisher."""
+
+import shutil
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.life import deferred
+from rustbalance.moment import Moment
+from rustbalance.publishing.uploads import Command, Post, Raise
+from rustbalance.tor.control import ControlLost, ControlTimeout, DescriptorRefused, TorControl
+from tests.publishing.memory import Node
+
+
+class JobsTests(SynchronousTestCase):
+    """L{Jobs} tells the cores what came of their commands."""
+
+    def setUp(self) -> None:
+        self.node = Node()
+        self.addCleanup(shutil.rmtree, self.node.directory)
+        self.node.have_points(1, 2, 3)
+        self.node.start()
+        self.node.later(1)
+        self.jobs = self.node.publisher._jobs
+        self.seat = self.node.plan.first
+        self.key = self.seat.blinded_public
+
+    def control(self) -> TorControl:
+        """Return the connection to Tor."""
+        assert self.node.instance.control is not None
+        return self.node.instance.control
+
+    def test_a_raise_that_was_overtaken(self) -> None:
+        """A text with a raised counter is dropped when a newer one was published while it was built."""
+        gate: Deferred[None] = Deferred()
+        at_once = self.jobs.in_thread
+
+        async def slow(function: object) -> object:
+            self.jobs.in_thread = at_once
+            await gate
+            return function()  # type: ignore[operator]
+
+        self.jobs.in_thread = slow  # type: ignore[assignment]
+        raising = deferred(self.jobs.raise_counter(Raise(self.seat.seat, self.key, 60.0)))
+        newer = self.jobs.texts[self.key] = self.jobs.texts[self.node.plan.second.blinded_public]
+        gate.callback(None)
+        self.successResultOf(raising)
+        self.assertIs(self.jobs.texts[self.key], newer)
+
+    def test_a_raise_for_a_period_that_is_over(self) -> None:
+        """What is not published any more is not built again, and the tracker is told so."""
+        told: list[bytes] = []
+
+        def note(blinded: bytes, now: Moment) -> list[Command]:
+            told.append(blinded)
+            return []
+
+        self.patch(self.jobs.uploads, "not_raised", note)
+        self.successResultOf(deferred(self.jobs.raise_counter(Raise(self.seat.seat, b"x" * 32, 0.0))))
+        self.assertEqual(told, [b"x" * 32])
+
+    def post(self, error: Exception) -> list[tuple[tuple[str, ...], str]]:
+        """Return what the tracker is told when Tor answers a post with ``error``."""
+        told: list[tuple[tuple[str, ...], str]] = []
+
+        async def fail(*_: object) -> tuple[str, ...]:
+            raise error
+
+        def note(post: Post, who: Iterable[str], why: str, now: Moment) -> list[Command]:
+            told.append((tuple(who), why))
+            return []
+
+        self.patch(self.jobs.uploads, "not_posted", note)
+        control = self.control()
+        self.patch(control, "post_descriptor", fail)
+        command = Post(self.seat.seat, self.key, 1, self.seat.directories[:2])
+        self.successResultOf(deferred(self.jobs.post(control, command)))
+        return told
+
+    def test_post_refused(self) -> None:
+        """A descriptor that Tor itself refuses, or a connection that is gone, fails all directories of the post."""
+        for error in (DescriptorRefused("Tor finds the descriptor faulty"), ControlLost("gone")):
+            self.assertEqual(self.post(error), [(self.seat.directories[:2], str(error))])
+
+    def test_post_unanswered(self) -> None:
+        """When Tor does not answer it may have posted all the same: the deadline decides."""
+        self.assertEqual(self.post(ControlTimeout("no answer")), [])

@@ -1,0 +1,25 @@
+"""Tests for L{rustbalance.publishing.settings}."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.publishing.schedule import LIFETIME
+from rustbalance.publishing.settings import PublishSettings
+
+
+class SettingsTests(SynchronousTestCase):
+    """The defaults are those of C{interfaces.md} and go together."""
+
+    def test_the_contract(self) -> None:
+        """What operators rely on."""
+        settings = PublishSettings()
+        self.assertEqual((settings.refresh_interval_secs, settings.max_intro_points), (600, 20))
+        self.assertEqual((settings.min_directories, settings.directory_deadline), (4, 60))
+
+    def test_figures_go_together(self) -> None:
+        """A refresh comes long before directories forget, and a retry never waits for longer than a refresh."""
+        settings = PublishSettings()
+        self.assertLess(settings.refresh_interval_secs, LIFETIME / 2)
+        self.assertLessEqual(settings.retry_most, settings.refresh_interval_secs)
+        self.assertLess(settings.read_quick, settings.points_grace)
+        # C tor gives an upload up when its stream has not been attached for SocksTimeout, 120 s.
+        self.assertGreaterEqual(settings.directory_deadline + settings.directory_quiet, 120)

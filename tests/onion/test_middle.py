@@ -41,6 +41,11 @@ class MiddleTests(SynchronousTestCase):
         self.assertLess(len(plaintext) - len(plaintext.rstrip(b"\0")), 10_000)
         self.assertEqual(decode_middle(plaintext).encrypted, b"x" * size)
 
+    def test_full_padding(self) -> None:
+        """A plaintext that is a multiple by itself, as this one is, gets no padding at all."""
+        plaintext = encode_middle(MiddleLayer(b"e" * 32, tuple(fake_lines(11, random_bytes())), b"x" * 6_708))
+        self.assertEqual((len(plaintext), plaintext[-1:]), (10_000, b"-"))
+
     def test_conditions(self) -> None:
         """What C tor misses, we miss."""
         text = PLAINTEXT.rstrip(b"\0")

@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
-from twisted.internet.interfaces import IReactorProcess, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -25,6 +25,8 @@ from rustbalance.life import within
 PID_FILE = "child.pid"
 OUTPUT = "output.log"
 TAIL = 12
+LINGER = 0.5
+"""Seconds that are left to the output of a program that has exited."""
 
 
 class ChildEnded(Exception):
@@ -42,6 +44,7 @@ class Child(ProcessProtocol):
         self._tail: list[str] = []
         self._partial = b""
         self._output = (directory / OUTPUT).open("ab", buffering=0)
+        self._lingering: IDelayedCall | None = None
         self._wanted: list[tuple[str, Deferred[str]]] = []
         self._waiting: list[Deferred[None]] = []
 
@@ -112,8 +115,18 @@ class Child(ProcessProtocol):
 
     errReceived = outReceived
 
+    def processExited(self, reason: Failure) -> None:
+        """Read what is left in the pipes, but do not wait for processes that have inherited them."""
+        self._lingering = self._reactor.callLater(LINGER, self._close_pipes)
+
+    def _close_pipes(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
     def processEnded(self, reason: Failure) -> None:
         """Tell everybody who waits."""
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
         status: Any = reason.value
         self.returncode = status.exitCode if status.exitCode is not None else -(status.signal or 0)
         self._output.close()

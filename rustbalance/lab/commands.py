@@ -23,7 +23,7 @@ HEALTHY, DEGRADED, DOWN = 0, 1, 2
 def lab_down(directory: Path) -> int:
     """End the lab in ``directory`` with all its processes; return 0, also when there was nothing to end."""
     pid = holder(directory)
-    if pid is not None:
+    if pid:
         print(f"ending the lab in {directory} (process {pid})", flush=True)
         end(pid, PATIENCE)
     left = end_leftovers(directory)

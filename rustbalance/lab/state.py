@@ -93,13 +93,17 @@ def hold(directory: Path) -> int:
 
 
 def holder(directory: Path) -> int | None:
-    """Return the process that has taken ``directory``, None when there is none or it has ended, however."""
+    """
+    Return the process that has taken ``directory``, None when there is none or it has ended, however.
+
+    It is 0 in the moment before the process has said who it is.
+    """
     try:
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return None if _locked(lock) else int(os.read(lock, 20) or b"0") or None
+        return None if _locked(lock) else int(os.read(lock, 20) or b"0")
     finally:
         os.close(lock)
 

@@ -28,14 +28,14 @@ class LabTor:
         self.name = name
         self.directory = private_directory(directory)
         self.control_port = control_port
-        self._options = options
+        self.options = options
         self._reactor = reactor
         self.child: Child | None = None
 
     def start(self) -> Child:
         """Write the torrc and start the process."""
         path = self.directory / "torrc"
-        path.write_text(torrc.process(self.directory, os.getpid()) + self._options)
+        path.write_text(torrc.process(self.directory, os.getpid()) + self.options)
         self.child = spawn(self._reactor, self.name, ("tor", "-f", str(path), "--hush"), self.directory)
         return self.child
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from twisted.internet import reactor
+from twisted.internet import reactor  # noqa: TID251  (real processes and pipes need the real one)
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -32,7 +32,7 @@ class ChildTests(TestCase):
 
     async def test_line(self) -> None:
         """A wanted line is reported, whatever came before, and the output is kept."""
-        child = self.run_shell("echo one; echo two >&2; sleep 60")
+        child = self.run_shell("echo one; echo two >&2; exec sleep 60")
         self.assertEqual(await child.line("tw"), "two")
         self.assertEqual(child.tail, "one\ntwo")
         self.assertEqual((self.directory / OUTPUT).read_text(), "one\ntwo\n")
@@ -48,7 +48,7 @@ class ChildTests(TestCase):
 
     async def test_a_cancelled_wait_is_forgotten(self) -> None:
         """A wait with a deadline that passed does not get the line that comes later."""
-        child = self.run_shell("sleep 60")
+        child = self.run_shell("exec sleep 60")
         waiting = child.line("never")
         waiting.cancel()
         await self.assertFailure(waiting, Exception)
@@ -56,13 +56,21 @@ class ChildTests(TestCase):
 
     async def test_stop(self) -> None:
         """A program that is asked to end ends, its pid file goes, and stopping again does nothing."""
-        child = self.run_shell("sleep 60")
+        child = self.run_shell("exec sleep 60")
         pid = child.pid
         self.assertEqual((self.directory / PID_FILE).read_text(), f"{pid}\n")
         await child.stop()
         self.assertEqual((child.alive, child.returncode, child.pid), (False, -signal.SIGTERM, None))
         self.assertFalse((self.directory / PID_FILE).exists())
         await child.stop()
+
+    async def test_stop_with_grandchildren(self) -> None:
+        """A process that the program has left behind, with its output, does not hold up the end."""
+        child = self.run_shell("sleep 60 & echo $!; wait")
+        grandchild = int(await child.line(""))
+        self.addCleanup(os.kill, grandchild, signal.SIGKILL)
+        await child.stop(3)
+        self.assertEqual(child.returncode, -signal.SIGTERM)
 
     async def test_stop_of_a_stubborn_program(self) -> None:
         """A program that does not listen is killed after the deadline."""

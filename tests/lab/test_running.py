@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import reactor
+from twisted.internet import reactor  # noqa: TID251  (real processes and pipes need the real one)
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 

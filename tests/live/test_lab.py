@@ -1,0 +1,119 @@
+"""The lab itself: a real network, how it ends, and a plain onion service in it."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from rustbalance.lab.control import ControlLink
+from rustbalance.lab.network import View, look
+from rustbalance.lab.plain import PlainService
+from rustbalance.lab.ports import PortBlock
+from rustbalance.lab.site import PAGE, TargetSite
+from rustbalance.lab.state import holder
+from rustbalance.life import deferred
+from tests.live.network import LiveTestCase
+
+STARTED = "client at"
+ENDING = 20.0
+
+
+class NetworkTests(LiveTestCase):
+    """The network that all live tests share."""
+
+    async def test_usable(self) -> None:
+        """The client is at 100 %, every relay is a directory in its consensus, and each is described."""
+        link = await ControlLink.open(self.network.client.control_port, reactor)
+        self.addCleanup(lambda: deferred(link.close()))
+        total = self.network.authorities + self.network.relays
+        self.assertEqual(await look(link), View(100, total, total))
+        consensus = await link.consensus()
+        self.assertEqual(consensus.voting_interval, self.network.voting_interval)
+        self.assertGreater(total, 8)
+
+    async def test_plain_service(self) -> None:
+        """A plain onion service with the include file publishes, and is visited with circuits and descriptors anew."""
+        place = Path(tempfile.mkdtemp(prefix="rb-plain-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, place, ignore_errors=True)
+        site = TargetSite(reactor)
+        self.addCleanup(lambda: deferred(site.stop()))
+        port = int((await site.start()).rpartition(":")[2])
+        ports = PortBlock.reserve(random.Random())
+        self.addCleanup(ports.release)
+        include = Path(self.network.include_path).read_text()
+        plain = PlainService(place, include, port, ports.take(), reactor)
+        self.addCleanup(lambda: deferred(plain.stop()))
+        await plain.start()
+        first = await plain.published(1)
+        self.assertLessEqual(first, await plain.published(12))
+        visitor = await self.visitor()
+        for fresh in (False, True):
+            visit = await visitor.fetch(plain.onion, fresh_descriptor=fresh)
+            self.assertEqual((visit.error, visit.status, visit.body), (None, 200, PAGE))
+        self.assertEqual(site.requests, 2)
+
+
+class EndTests(TestCase):
+    """A network ends with all its processes, whatever ends it. Each is ended while it boots, when all of them run."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="rb-end-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def boot(self) -> tuple["subprocess.Popen[str]", list[int]]:
+        """Boot a small network until its processes run; return it and handles of its Tors (pidfd_open(2))."""
+        command = [sys.executable, "-m", "rustbalance.lab.network", "--relays", "2", "--directory", self.directory]
+        child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for pipe in (child.stdin, child.stdout):
+            assert pipe is not None
+            self.addCleanup(pipe.close)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        for line in child.stdout or ():
+            if STARTED in line:
+                break
+        return child, [os.pidfd_open(int(path.read_text())) for path in self.directory.glob("*/child.pid")]
+
+    def all_end(self, handles: list[int]) -> bool:
+        """Say whether every process has ended within the deadline."""
+        import select
+
+        self.assertEqual(len(handles), 6)
+        ended = [select.select([handle], [], [], ENDING)[0] for handle in handles]
+        for handle in handles:
+            os.close(handle)
+        return all(ended)
+
+    async def test_input_closes(self) -> None:
+        """Whoever started the network has gone."""
+        child, handles = await deferToThread(self.boot)
+        assert child.stdin is not None
+        child.stdin.close()
+        self.assertTrue(await deferToThread(self.all_end, handles))
+        self.assertEqual(await deferToThread(child.wait, ENDING), 0)
+
+    async def test_signals(self) -> None:
+        """SIGINT and SIGTERM end it in good order, also in the middle of the start."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            child, handles = await deferToThread(self.boot)
+            child.send_signal(number)
+            self.assertTrue(await deferToThread(self.all_end, handles), number)
+            self.assertEqual(await deferToThread(child.wait, ENDING), 0)
+            self.assertEqual(list(self.directory.glob("*/child.pid")), [])
+
+    async def test_kill(self) -> None:
+        """After kill -9 the Tors end by themselves, and the directory is free for the next network."""
+        child, handles = await deferToThread(self.boot)
+        child.kill()
+        self.assertTrue(await deferToThread(self.all_end, handles))
+        self.assertIsNone(holder(self.directory))

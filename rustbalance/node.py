@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,24 +87,31 @@ class NodeService(OrderedServices):
 
     def privilegedStartService(self) -> None:
         """Load the secrets, build the parts and bind the front's socket, so that Tor finds it when it starts."""
+        self._or_exit(self._prepare)
+
+    def startService(self) -> None:
+        """Start the parts; from then on every failure is retried."""
+        self._or_exit(self._start)
+        self._loop.callWhenRunning(self._stop_on_signals)
+        self.log.info("node {node} starts, version {version}", node=self._config.node.id, version=__version__)
+
+    def _prepare(self) -> None:
         self._began = now()
+        self._build()
+        super().privilegedStartService()
+
+    def _start(self) -> None:
+        if not self.services:
+            self._prepare()  # the runner behind ``python -m twisted`` knows no privileged start
+        super().startService()
+
+    def _or_exit(self, step: Callable[[], None]) -> None:
         try:
-            self._build()
-            super().privilegedStartService()
+            step()
         except EXPECTED as error:
             self.log.critical("cannot start: {error}", error=error)
             wipe_all()
             raise SystemExit(1) from None
-
-    def startService(self) -> None:
-        """Start the parts; from then on every failure is retried."""
-        try:
-            super().startService()
-        except EXPECTED as error:
-            self.log.critical("cannot start: {error}", error=error)
-            raise SystemExit(1) from None
-        self._loop.callWhenRunning(self._stop_on_signals)
-        self.log.info("node {node} starts, version {version}", node=self._config.node.id, version=__version__)
 
     def stopService(self) -> Deferred[None]:
         """Stop the parts in turn, then wipe every secret."""
@@ -147,7 +155,7 @@ class NodeService(OrderedServices):
             os.urandom,
         )
         control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
-        for part in (control, self._tor, self._front, self._publisher):
+        for part in (control, self._front, self._tor, self._publisher):
             part.setServiceParent(self)
 
     def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:

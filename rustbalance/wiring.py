@@ -1,18 +1,22 @@
 """
 From the configuration to the settings of each part.
 
-Owns: which key of ``config.toml`` ends where. In: ``Config``; out: the settings values of ``tor`` and ``publishing``.
+Owns: which key of ``config.toml`` ends where. In: ``Config``; out: the settings of ``tor``, ``publishing``, ``proxy``.
 Pure, so that no part of the daemon has to know the shape of the file.
 """
 
 from collections.abc import Callable
 
-from rustbalance.config import Config
+from rustbalance.config import Config, HostPort
+from rustbalance.proxy.settings import OnionTarget, ProxySettings, Target, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.tor.external import ExternalSettings
 from rustbalance.tor.managed import ManagedSettings
 
 ForwardTo = Callable[[], str]
+
+#: Seconds of the shutdown deadline that are Tor's; what comes before them is for visitors to finish.
+TOR_SHARE = 4.0
 
 
 def managed_settings(config: Config, forward_to: ForwardTo) -> ManagedSettings:
@@ -46,3 +50,30 @@ def publish_settings(config: Config) -> PublishSettings:
         min_directories=config.publish.min_directories,
         expected_points=config.tor.num_introduction_points,
     )
+
+
+def proxy_settings(config: Config) -> ProxySettings:
+    """Return where visitors arrive and where they are taken."""
+    target = config.target
+    check = target.tls_verify
+    return ProxySettings(
+        listen=config.listen.path if config.listen is not None else config.local_port,
+        target=_target(config),
+        tls=TlsSettings(check.form, check.authorities, check.pin) if target.use_tls else None,
+        host_header=target.host_header,
+        connect_timeout=target.connect_timeout_secs,
+        idle_timeout=target.idle_timeout_secs,
+        max_connections=target.max_connections,
+        drain_timeout=max(config.shutdown_deadline_secs - TOR_SHARE, config.shutdown_deadline_secs / 2),
+    )
+
+
+def _target(config: Config) -> Target:
+    target = config.target
+    if target.onion_address is not None:
+        return OnionTarget(target.onion_address.text, target.port)
+    if isinstance(target.address, HostPort):
+        return TcpTarget(target.address.host, target.address.port)
+    if target.address is None:
+        raise ValueError("the configuration names no target")
+    return UnixTarget(target.address.path)

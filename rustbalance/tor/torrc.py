@@ -123,7 +123,7 @@ def render(layout: Layout, service: HiddenService | None, include: Path | None, 
         "ClientOnly 1",
         "DormantCanceledByStartup 1",
         "Log warn stdout",
-        f"Log notice file {quoted(str(layout.log))}",
+        f"Log notice file {layout.log}",  # Log takes the rest of the line as it is: quotes would be part of the name
         "TruncateLogFile 1",
     ]
     if service is not None:

@@ -36,7 +36,7 @@ class RenderTests(SynchronousTestCase):
                 "ClientOnly 1",
                 "DormantCanceledByStartup 1",
                 "Log warn stdout",
-                'Log notice file "/state/tor.log"',
+                "Log notice file /state/tor.log",
                 "TruncateLogFile 1",
                 "PublishHidServDescriptors 0",
                 'HiddenServiceDir "/state/service"',

@@ -18,6 +18,7 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from rustbalance.files import private_directory
 from rustbalance.key_files import write_service_keys
 from rustbalance.lab import torrc
 from rustbalance.lab.ports import PortBlock
@@ -240,7 +241,7 @@ class PlainServiceTests(PublishingTestCase):
         half = self.half(node.plan)
         await until("the other half of the day", lambda: self.half(node.plan) != half, 300)
         await self.check_same(node, uploads)
-        await until("both descriptors are published", lambda: all(each.published for each in node.publisher.status()))
+        await until("both descriptors are confirmed by all directories, ours on top", node.complete)
 
     def half(self, plan: PublicationPlan) -> bool:
         """Tell the halves of the day apart: by the time since the second descriptor's run began."""
@@ -260,8 +261,7 @@ class PlainServiceTests(PublishingTestCase):
         ports = PortBlock.reserve(random.SystemRandom())
         self.addCleanup(ports.release)
         control = ports.take()
-        (directory / "service").mkdir(mode=0o700, parents=True)
-        write_service_keys(directory / "service", node.master)
+        write_service_keys(private_directory(private_directory(directory) / "service"), node.master)
         include = Path(self.network.include_path).read_text()
         options = include + torrc.client(control, 0) + torrc.onion_service(directory / "service", 1)
         plain = LabTor("plain", directory, options, reactor, control)

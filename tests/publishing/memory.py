@@ -96,6 +96,20 @@ class Node:
             self.clock.advance(step)
             self.settle()
 
+    def rotate(self) -> None:
+        """Let the first consensus with a new shared random value come."""
+        text = self.consensus
+        for hour, later in ((15, b"24 00"), (16, b"24 01"), (18, b"24 03")):
+            text = text.replace(b" 2026-11-23 %d:00:00" % hour, b" 2026-11-%s:00:00" % later)
+        lines = text.split(b"\n")
+        place = next(i for i, line in enumerate(lines) if line.startswith(b"shared-rand-previous-value"))
+        lines[place] = lines[place + 1].replace(b"current", b"previous")
+        lines[place + 1] = b"shared-rand-current-value 9 " + b64encode(b"n" * 32)
+        self.consensus = self.tor.info[CONSENSUS] = b"\n".join(lines)
+        self.plan = self.planned()
+        self.tor.emit("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED")
+        self.settle()
+
     def have_points(self, *numbers: int, seat: SeatPlan | None = None) -> None:
         """Let Tor have introduction points with these numbers, in its descriptor for the period of ``seat``."""
         plan = seat or self.plan.first

@@ -232,6 +232,22 @@ class ChangeTests(PublisherTestCase):
         self.node.tor.emit("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED")
         self.node.settle()
 
+    def test_rotation(self) -> None:
+        """At a rotation the second key becomes the first's, with a higher counter, and the oldest keys are wiped."""
+        self.serve()
+        oldest, kept = (self.node.publisher._builder._keys[seat.blinded_public] for seat in self.node.plan)
+        before = self.node.plan.second
+        revision = self.node.revision(before.directories[0], before)
+        self.node.rotate()
+        self.node.have_points(4, 5, 6)
+        self.node.later(1)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        first, second = self.node.plan
+        self.assertEqual(first.blinded_public, before.blinded_public)
+        self.assertGreater(self.node.revision(before.directories[0], first), revision)
+        self.assertEqual(self.node.points(second.directories[0], second), {4, 5, 6})
+        self.assertEqual((oldest.blinded.secret.alive, kept.blinded.secret.alive), (False, True))
+
     def test_tor_lost_and_back(self) -> None:
         """When Tor is gone nothing is posted; when it is back with other points those are published at once."""
         self.serve()

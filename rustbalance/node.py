@@ -30,6 +30,7 @@ from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
 from rustbalance.proxy.front import Front
+from rustbalance.proxy.socks import SocksAddress
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.publisher import Publisher
 from rustbalance.secrets import (
@@ -43,7 +44,13 @@ from rustbalance.secrets import (
 from rustbalance.tor.external import ExternalTor
 from rustbalance.tor.managed import ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
-from rustbalance.wiring import external_settings, managed_settings, proxy_settings, publish_settings
+from rustbalance.wiring import (
+    external_settings,
+    managed_settings,
+    proxy_settings,
+    publish_settings,
+    socks_address,
+)
 
 #: What can be wrong at the start that the operator can mend: told in one line, without a traceback.
 EXPECTED = (ConfigError, KeyFileError, UnsafePath, MemoryNotLocked, SocketPathTooLong, OSError)
@@ -145,7 +152,7 @@ class NodeService(OrderedServices):
         self._address = self._key.address
         check_master_address(config, self._address)
         self._tor = self._make_tor(config, self._key)
-        self._front = Front(proxy_settings(config), lambda: self._tor.socks, self._reactor)
+        self._front = Front(proxy_settings(config), self._socks, self._reactor)
         self._publisher = Publisher(
             self._tor,
             self._key,
@@ -164,8 +171,12 @@ class NodeService(OrderedServices):
         settings = external_settings(config, self._forward_to)
         return ExternalTor("primary", settings, key, self._reactor, password=config.tor.control_password)
 
+    def _socks(self) -> SocksAddress | None:
+        serving = self._tor.status().phase == "serving"
+        return socks_address(self._tor.socks) if serving else None
+
     def _forward_to(self) -> str:
-        return str(self._front.address)
+        return self._front.address
 
     def _stop_on_signals(self) -> None:
         """

@@ -6,9 +6,11 @@ Pure, so that no part of the daemon has to know the shape of the file.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from rustbalance.config import Config, HostPort
 from rustbalance.proxy.settings import OnionTarget, ProxySettings, Target, TcpTarget, TlsSettings, UnixTarget
+from rustbalance.proxy.socks import SocksAddress
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.tor.external import ExternalSettings
 from rustbalance.tor.managed import ManagedSettings
@@ -40,6 +42,13 @@ def external_settings(config: Config, forward_to: ForwardTo) -> ExternalSettings
         introduction_points=tor.num_introduction_points,
         forward_to=forward_to,
     )
+
+
+def socks_address(place: Path | tuple[str, int]) -> SocksAddress:
+    """Return where a Tor takes outgoing connections, in the proxy's form."""
+    if isinstance(place, Path):
+        return SocksAddress(path=str(place))
+    return SocksAddress(host=place[0], port=place[1])
 
 
 def publish_settings(config: Config) -> PublishSettings:

@@ -9,7 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cli.new_node import create_node
 from rustbalance.config import Config, load_config
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, TlsSettings, UnixTarget
-from rustbalance.wiring import external_settings, managed_settings, proxy_settings, publish_settings
+from rustbalance.proxy.socks import SocksAddress
+from rustbalance.wiring import (
+    external_settings,
+    managed_settings,
+    proxy_settings,
+    publish_settings,
+    socks_address,
+)
 
 ONION = "25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion"
 
@@ -75,3 +82,8 @@ class WiringTests(SynchronousTestCase):
         self.assertEqual(settings.refresh_interval_secs, 60)
         self.assertEqual(settings.max_intro_points, 8)
         self.assertEqual(settings.expected_points, 3)
+
+    def test_socks(self) -> None:
+        """A managed Tor takes connections on a Unix socket, an external one on a port; the proxy knows both."""
+        self.assertEqual(socks_address(Path("/s")), SocksAddress(path="/s"))
+        self.assertEqual(socks_address(("127.0.0.1", 9050)), SocksAddress(host="127.0.0.1", port=9050))

@@ -13,6 +13,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IPullProducer
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -34,6 +35,7 @@ class TargetSite:
         self.address: str | None = None
         self._reactor = reactor
         self._port: IListeningPort | None = None
+        self._visits = WrappingFactory(Site(Pages(self)))
 
     async def start(self, socket: Path | None = None) -> str:
         """Listen on the Unix socket, or else on a free port of 127.0.0.1; return ``unix:PATH`` or ``HOST:PORT``."""
@@ -41,16 +43,19 @@ class TargetSite:
             endpoint: Any = TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1")
         else:
             endpoint = UNIXServerEndpoint(self._reactor, str(socket), mode=0o600)
-        self._port = await endpoint.listen(Site(Pages(self)))
+        self._visits = WrappingFactory(Site(Pages(self)))
+        self._port = await endpoint.listen(self._visits)
         where = self._port.getHost()
         self.address = f"{where.host}:{where.port}" if isinstance(where, IPv4Address) else f"unix:{socket}"
         return self.address
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Be gone: listen no more, and break off what is open, as a site that died does."""
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
+            for connection in list(self._visits.protocols):
+                connection.transport.abortConnection()
 
 
 class Pages(Resource):

@@ -38,9 +38,10 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[int]:
     """
     Yield the descriptor of a new file that takes the place of ``path`` when the block ends well.
 
-    The file is fsynced, renamed and its directory fsynced; when the block raises, nothing has happened.
+    The file is fsynced, renamed and its directory fsynced; when the block raises, nothing has happened. There is one
+    writer of a file at a time: what a killed one left half-written is thrown away by the next.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary = path.with_name(f".{path.name}.new")
     with suppress(FileNotFoundError):
         temporary.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -113,9 +113,16 @@ class TorControl:
         self._gone(reason)
         self._wire.transport.abortConnection()
 
+    async def ask(self, command: str | bytes) -> str:
+        """Send any command and return what Tor answers, without the final OK."""
+        self._must_be_connected()
+        line = command.encode() if isinstance(command, str) else command
+        verb = line.split(b" ", 1)[0].decode()
+        return await self._answered(verb, self._wire.queue_command(line), self._patience.command)
+
     async def listen(self) -> None:
         """Ask Tor for the events."""
-        await self._ask(f"SETEVENTS {' '.join(SUBSCRIBED)}")
+        await self.ask(f"SETEVENTS {' '.join(SUBSCRIBED)}")
 
     async def get_info(self, key: str) -> str:
         """Return the value of ``key``, a data block with its line ends."""
@@ -130,23 +137,23 @@ class TorControl:
 
     async def get_conf(self, key: str) -> tuple[Setting, ...]:
         """Return the options that ``key`` stands for, in Tor's order."""
-        return parse_settings(await self._ask(f"GETCONF {key}"))
+        return parse_settings(await self.ask(f"GETCONF {key}"))
 
     async def set_conf(self, settings: Iterable[tuple[str, str]]) -> None:
         """Set all ``settings`` in one command, all or none."""
-        await self._ask(setconf(settings))
+        await self.ask(setconf(settings))
 
     async def reset_conf(self, key: str) -> None:
         """Give ``key`` its default back."""
-        await self._ask(f"RESETCONF {key}")
+        await self.ask(f"RESETCONF {key}")
 
     async def signal(self, name: str) -> None:
         """Send a signal such as NEWNYM or HEARTBEAT."""
-        await self._ask(f"SIGNAL {name}")
+        await self.ask(f"SIGNAL {name}")
 
     async def take_ownership(self) -> None:
         """Make Tor exit when this connection closes."""
-        await self._ask("TAKEOWNERSHIP")
+        await self.ask("TAKEOWNERSHIP")
 
     async def bootstrap(self) -> BootstrapProgress:
         """Return how far Tor is."""
@@ -189,7 +196,7 @@ class TorControl:
         left, unknown = list(directories), []
         while left:
             try:
-                await self._ask(hspost(text, address, left))
+                await self.ask(hspost(text, address, left))
             except ControlRefused as refusal:
                 unknown.append(self._without_unknown(left, refusal))
             else:
@@ -204,12 +211,6 @@ class TorControl:
             raise refusal
         left.remove(unknown)
         return unknown
-
-    async def _ask(self, command: str | bytes) -> str:
-        self._must_be_connected()
-        line = command.encode() if isinstance(command, str) else command
-        verb = line.split(b" ", 1)[0].decode()
-        return await self._answered(verb, self._wire.queue_command(line), self._patience.command)
 
     async def _answered(self, verb: str, answer: Deferred[str], seconds: float) -> str:
         try:

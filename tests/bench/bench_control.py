@@ -1,8 +1,8 @@
 """
 Consensus and microdescriptors of the public network through the control port: does anything else have to wait?
 
-A child process writes answers of 3, 6 and 12 MB to a socket. Beside it, in the same run, txtorcon's own way
-(``get_info_raw``) reads 3 MB. Targets: the event loop is never held for 10 ms, twice the size takes no more than three
+A child process writes answers of 2, 4 and 8 MB to a socket. Beside it, in the same run, txtorcon's own way
+(``get_info_raw``) reads 2 MB. Targets: the event loop is never held for 10 ms, twice the size takes no more than three
 times as long, and at least 20 times as fast as txtorcon's way.
 
 Time is processor time: on a busy machine this process also waits for its core, and that says nothing about us.
@@ -21,7 +21,7 @@ from rustbalance.life import deferred
 from rustbalance.tor.wire import ControlWire
 
 MEGABYTE = 1_000_000
-SIZES = (3 * MEGABYTE, 6 * MEGABYTE, 12 * MEGABYTE)
+SIZES = (2 * MEGABYTE, 4 * MEGABYTE, 8 * MEGABYTE)
 LONGEST_BLOCK = 0.010
 LARGEST_GROWTH = 3.0
 LEAST_RATIO = 20.0

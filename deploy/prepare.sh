@@ -48,7 +48,9 @@ ensure_python() {
 
 ensure_venv() {
     local wanted
-    wanted=$(cat requirements-dev.lock build.lock setup.cfg pyproject.toml deploy/prepare.sh | sha256sum | cut -d' ' -f1)
+    # The tools' settings in pyproject.toml do not change what is installed.
+    wanted=$( (cat requirements-dev.lock build.lock setup.cfg deploy/prepare.sh; sed '/^\[tool/,$d' pyproject.toml) |
+        sha256sum | cut -d' ' -f1)
     if [ "$(cat .venv/prepared 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
         return
     fi

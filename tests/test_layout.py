@@ -28,6 +28,7 @@ DIRECTIONS: dict[str, set[str]] = {
     "tor": GROUND | {"life", "secret_files", "key_files", "onion", "ops"},
     "publishing": GROUND | {"life", "onion", "tor", "ops"},
     "proxy": GROUND | {"life", "ops"},
+    "mesh": GROUND | {"life", "secret_files", "key_files", "onion", "cluster", "tor", "proxy", "ops"},
     "testing": GROUND | {"life"},
     "wiring": {"config", "tor", "publishing", "proxy"},
     "node": GROUND | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring"},

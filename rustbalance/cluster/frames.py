@@ -1,0 +1,303 @@
+"""
+Frames: messages that say who sent them, that nobody else can read or change, and that count once.
+
+Owns: sealing, and every reason not to open. In: messages, or frames; out: the other, or ``Refused``. Whatever carries a
+frame need not be trusted.
+
+A frame is encrypted and authenticated with a key of the cluster token, which keeps outsiders out, and inside that
+signed with the key of its node, which keeps members from speaking for each other. It carries the sender's boot id and
+a sequence number, which make it count once, and the time, which makes an old one count never.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from rustbalance.cluster.envelope import (
+    MAX_FRAME,
+    OVERHEAD,
+    Envelope,
+    Header,
+    MalformedFrame,
+    Signed,
+    pack,
+    read_header,
+    unpack,
+)
+from rustbalance.cluster.envelope import NONCE as NONCE_SIZE
+from rustbalance.cluster.keys import KeyRing, NodeKey, Purpose
+from rustbalance.cluster.messages import (
+    IntroPoints,
+    JoinRequest,
+    JoinResponse,
+    MalformedMessage,
+    Message,
+    NodeId,
+    NodeRecord,
+    PeerAnnounce,
+    decode,
+    encode,
+)
+from rustbalance.cluster.records import NotSigned, check_record
+from rustbalance.cluster.replay import ReplayGuard
+from rustbalance.moment import Moment
+
+MAX_MESSAGE: Final = MAX_FRAME - OVERHEAD
+"""Bytes of the largest message, encoded."""
+SKEW: Final = 5.0
+"""Seconds by which a frame's time may differ from ours, unless told otherwise."""
+
+
+class Reason(StrEnum):
+    """Why a frame was not opened: the label of ``messages_rejected_total``."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_MAC = "bad_mac"
+    UNKNOWN_SENDER = "unknown_sender"
+    BAD_SIGNATURE = "bad_signature"
+    STALE_CLOCK = "stale_clock"
+    REPLAY = "replay"
+
+
+class Refused(ValueError):
+    """
+    A frame is not taken; ``reason`` is the label to count it by.
+
+    ``sender`` is the member that has signed it, None as long as that was not proved. ``ahead`` are the seconds by which
+    its clock is ahead of ours (negative: behind), for ``stale_clock`` only.
+    """
+
+    def __init__(self, reason: Reason, sentence: str, sender: NodeId | None = None, ahead: float | None = None) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sender = sender
+        self.ahead = ahead
+
+
+class MessageTooLarge(ValueError):
+    """A message of ours does not fit into a frame."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A message, and who has said it when; ``wall`` is the Unix time on the sender's clock."""
+
+    sender: NodeId
+    public_key: bytes
+    boot: bytes
+    sequence: int
+    wall: float
+    message: Message
+
+
+def seal(
+    message: bytes,
+    *,
+    ring: KeyRing,
+    node_key: NodeKey,
+    sender: NodeId,
+    boot: bytes,
+    sequence: int,
+    wall: float,
+    random_bytes: Callable[[int], bytes],
+    purpose: Purpose = Purpose.MESH,
+) -> bytes:
+    """
+    Return the frame of an encoded message. ``sequence`` must be larger than that of any frame before it in this boot.
+
+    :raises MessageTooLarge: it would be more than ``MAX_FRAME``.
+    """
+    if len(message) > MAX_MESSAGE:
+        raise MessageTooLarge(f"a message must have at most {MAX_MESSAGE} bytes, not {len(message)}")
+    header = Header(purpose, ring.current.key_id)
+    envelope = Envelope(sender, boot, sequence, wall, message)
+    return pack(envelope, header, ring.current.of(purpose), node_key, random_bytes(NONCE_SIZE))
+
+
+class FrameSealer:
+    """
+    Seals what this node says, and counts.
+
+    ``boot`` are 16 random bytes, new for each start. ``ring`` may be replaced at any time.
+    """
+
+    def __init__(
+        self, ring: KeyRing, node_key: NodeKey, sender: NodeId, boot: bytes, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self.ring = ring
+        self.sequence = 0
+        self._node_key = node_key
+        self._sender = sender
+        self._boot = boot
+        self._random_bytes = random_bytes
+
+    def seal(self, message: Message, now: Moment, purpose: Purpose = Purpose.MESH) -> bytes:
+        """
+        Return the next frame.
+
+        :raises MessageTooLarge: the message does not fit into one.
+        """
+        self.sequence += 1
+        return seal(
+            encode(message),
+            ring=self.ring,
+            node_key=self._node_key,
+            sender=self._sender,
+            boot=self._boot,
+            sequence=self.sequence,
+            wall=now.wall,
+            random_bytes=self._random_bytes,
+            purpose=purpose,
+        )
+
+
+def nobody(record: NodeRecord) -> bool:
+    """Let no stranger in."""
+    return False
+
+
+class FrameOpener:
+    """
+    Opens what others say, and counts what it refuses.
+
+    ``members`` gives the public key of a node, or None when it is no member. A node that is none is heard only when it
+    announces itself, with a record that it has signed, and ``welcome`` says yes to that record. ``skew`` is how many
+    seconds a frame's time may differ from ours. ``ring`` may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        members: Callable[[NodeId], bytes | None],
+        *,
+        skew: float = SKEW,
+        welcome: Callable[[NodeRecord], bool] = nobody,
+    ) -> None:
+        self.ring = ring
+        self.skew = skew
+        self.rejected: Counter[Reason] = Counter()
+        self._members = members
+        self._welcome = welcome
+        self._guard = ReplayGuard()
+
+    def open(self, data: bytes, now: Moment) -> Opened:
+        """
+        Return the message in a frame; the same frame is opened once.
+
+        :raises Refused: it is not taken, whatever the bytes are. Nothing else is raised.
+        """
+        try:
+            return self._open(data, now)
+        except Refused as refusal:
+            self.rejected[refusal.reason] += 1
+            raise
+
+    def forget(self, public_key: bytes) -> None:
+        """A node is no member any more: forget what was heard of it."""
+        self._guard.forget(public_key)
+
+    def _open(self, data: bytes, now: Moment) -> Opened:
+        signed = unseal(data, self.ring, Purpose.MESH, now)
+        envelope = signed.envelope
+        public_key = self._members(envelope.sender) or self._stranger(signed)
+        check_signature(signed, public_key)
+        check_clock(envelope, self.skew, self.skew, now)
+        if not self._guard.is_new(public_key, envelope.boot, envelope.sequence):
+            raise Refused(Reason.REPLAY, "the frame, or a later one, was heard before", envelope.sender)
+        self._guard.note(public_key, envelope.boot, envelope.sequence)
+        message = read_message(envelope)
+        _check_said_by(message, envelope.sender)
+        return opened(envelope, public_key, message)
+
+    def _stranger(self, signed: Signed) -> bytes:
+        """Return the key of a node that is no member and says who it is."""
+        record = _introduction(signed.envelope)
+        if record is None or not self._welcome(record):
+            raise Refused(Reason.UNKNOWN_SENDER, "the sender is no member of this cluster")
+        return record.public_key
+
+
+def unseal(data: bytes, ring: KeyRing, purpose: Purpose, now: Moment) -> Signed:
+    """
+    Open the outer part of a frame.
+
+    :raises Refused: it is oversized or malformed, its key is not known, or it was not sealed with that key.
+    """
+    if len(data) > MAX_FRAME:
+        raise Refused(Reason.OVERSIZED, f"a frame must have at most {MAX_FRAME} bytes, not {len(data)}")
+    try:
+        header = read_header(data)
+        if header.purpose is not purpose:
+            raise Refused(Reason.MALFORMED, f"a frame must be for the purpose {purpose} here")
+        keys = ring.find(header.key_id, now.wall)
+        if keys is None:
+            raise Refused(Reason.UNKNOWN_KEY, "the frame is sealed for another cluster token")
+        signed = unpack(data, header, keys.of(purpose))
+    except MalformedFrame as error:
+        raise Refused(Reason.MALFORMED, str(error)) from None
+    if signed is None:
+        raise Refused(Reason.BAD_MAC, "the frame was changed, or sealed with another key")
+    return signed
+
+
+def check_signature(signed: Signed, public_key: bytes) -> None:
+    """
+    See that the sender has signed it.
+
+    :raises Refused: somebody else has.
+    """
+    if not signed.is_signed_by(public_key):
+        raise Refused(Reason.BAD_SIGNATURE, "the frame is not signed by the node that it says it is from")
+
+
+def check_clock(envelope: Envelope, behind: float, before: float, now: Moment) -> None:
+    """
+    See that a frame's time is at most ``behind`` seconds behind ours, and ``before`` before it.
+
+    :raises Refused: it is not.
+    """
+    ahead = envelope.wall - now.wall
+    if not -behind <= ahead <= before:
+        sentence = f"the sender's clock is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}, or it took as long"
+        raise Refused(Reason.STALE_CLOCK, sentence, envelope.sender, ahead)
+
+
+def read_message(envelope: Envelope) -> Message:
+    """
+    Return the message in an envelope whose sender is proved.
+
+    :raises Refused: it is malformed.
+    """
+    try:
+        return decode(envelope.message)
+    except MalformedMessage as error:
+        raise Refused(Reason.MALFORMED, str(error), envelope.sender) from None
+
+
+def opened(envelope: Envelope, public_key: bytes, message: Message) -> Opened:
+    """Return the message with what the envelope says of it."""
+    return Opened(envelope.sender, public_key, envelope.boot, envelope.sequence, envelope.wall, message)
+
+
+def _check_said_by(message: Message, sender: NodeId) -> None:
+    if isinstance(message, JoinRequest | JoinResponse):
+        raise Refused(Reason.MALFORMED, "joining is no message of the mesh", sender)
+    if isinstance(message, IntroPoints) and message.source != sender:
+        raise Refused(Reason.BAD_SIGNATURE, "a node offers introduction points in the name of another", sender)
+
+
+def _introduction(envelope: Envelope) -> NodeRecord | None:
+    """Return the record in which the sender announces itself, if the frame has one that it has signed."""
+    try:
+        message = decode(envelope.message)
+        records = message.records if isinstance(message, PeerAnnounce) else ()
+        record = next((record for record in records if record.id == envelope.sender), None)
+        if record is not None:
+            check_record(record)
+    except (MalformedMessage, NotSigned):
+        return None
+    return record

@@ -208,9 +208,9 @@ def decode(data: bytes) -> Message:
     try:
         return _decoder.decode(memoryview(data)[1:])
     except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError) as error:
-        raise MalformedMessage(_sentence(error)) from None
+        raise MalformedMessage(sentence(error)) from None
 
 
-def _sentence(error: Exception) -> str:
-    """Return what msgspec says, which names types and places, without the values that it quotes."""
+def sentence(error: Exception) -> str:
+    """Return what msgspec says of bad input, which names types and places, without the values that it quotes."""
     return _QUOTED.sub("", str(error)) or "a message must be complete"

@@ -216,6 +216,8 @@ class FrameOpener:
     def _stranger(self, signed: Signed) -> bytes:
         """Return the key of a node that is no member and says who it is."""
         record = _introduction(signed.envelope)
+        if record is not None:
+            check_signature(signed, record.public_key)
         if record is None or not self._welcome(record):
             raise Refused(Reason.UNKNOWN_SENDER, "the sender is no member of this cluster")
         return record.public_key

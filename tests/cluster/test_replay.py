@@ -1,0 +1,70 @@
+"""Tests for L{rustbalance.cluster.replay}."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster.replay import REMEMBERED_BOOTS, ReplayGuard
+
+A, B = b"a" * 32, b"b" * 32
+
+
+def taken(guard: ReplayGuard, key: bytes, boot: bytes, sequence: int) -> bool:
+    """Offer a frame; note it when it is new, as whoever opens frames does."""
+    if not guard.is_new(key, boot, sequence):
+        return False
+    guard.note(key, boot, sequence)
+    return True
+
+
+class ReplayGuardTests(SynchronousTestCase):
+    """A frame counts once."""
+
+    def test_sequence(self) -> None:
+        """Within a boot each number must be larger than the last, gaps allowed."""
+        guard = ReplayGuard()
+        found = [taken(guard, A, b"boot", sequence) for sequence in (1, 1, 2, 9, 5, 9, 10)]
+        self.assertEqual(found, [True, False, True, True, False, False, True])
+
+    def test_asking_changes_nothing(self) -> None:
+        """What was not noted is still new."""
+        guard = ReplayGuard()
+        self.assertTrue(guard.is_new(A, b"boot", 5))
+        self.assertTrue(guard.is_new(A, b"boot", 4))
+
+    def test_boots(self) -> None:
+        """A new boot counts from the start, and ends the earlier one for good."""
+        guard = ReplayGuard()
+        self.assertTrue(taken(guard, A, b"one", 100))
+        self.assertTrue(taken(guard, A, b"two", 1))
+        self.assertFalse(taken(guard, A, b"one", 101))
+        self.assertTrue(taken(guard, A, b"two", 2))
+
+    def test_nodes_do_not_touch_each_other(self) -> None:
+        """Each key has its own count."""
+        guard = ReplayGuard()
+        self.assertTrue(taken(guard, A, b"boot", 7))
+        self.assertTrue(taken(guard, B, b"boot", 1))
+
+    def test_forget(self) -> None:
+        """A node that is no member any more leaves nothing behind, and one that nobody knows may be forgotten."""
+        guard = ReplayGuard()
+        taken(guard, A, b"boot", 7)
+        guard.forget(A)
+        guard.forget(B)
+        self.assertTrue(taken(guard, A, b"boot", 1))
+
+    @given(st.lists(st.tuples(st.integers(0, REMEMBERED_BOOTS), st.integers(0, 5)), max_size=60))
+    def test_nothing_counts_twice(self, frames: list[tuple[int, int]]) -> None:
+        """In any order of frames of a few boots, none is taken twice."""
+        guard = ReplayGuard()
+        heard = [frame for frame in frames if taken(guard, A, b"%d" % frame[0], frame[1])]
+        self.assertEqual(len(heard), len(set(heard)))
+
+    def test_memory_is_bounded(self) -> None:
+        """A node that starts again and again is remembered with its last boots only."""
+        guard = ReplayGuard()
+        for number in range(1000):
+            self.assertTrue(taken(guard, A, b"%d" % number, 1))
+        self.assertFalse(guard.is_new(A, b"%d" % (999 - REMEMBERED_BOOTS), 1))
+        self.assertLessEqual(len(guard._heard[A].ended), REMEMBERED_BOOTS)

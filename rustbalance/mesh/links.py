@@ -60,6 +60,7 @@ class Link:
         self._tasks = Tasks(self.log)
         self._stream: Stream | None = None
         self._accepted: list[Stream] = []
+        self._current: Stream | None = None
         self._attempts = 0
         self._failures = 0
         self._resting = False
@@ -156,9 +157,17 @@ class Link:
         return [stream for stream in (self._stream, *self._accepted) if stream is not None]
 
     def _way(self) -> Stream | None:
-        """Return the best stream: what we dialled, then what spoke last, and a doubtful one before none."""
-        ways = [stream for stream in (self._stream, *reversed(self._accepted)) if stream is not None]
-        return next((stream for stream in ways if not stream.doubtful()), ways[0] if ways else None)
+        """
+        Return the best stream: what we dialled, then what spoke last, and a doubtful one before none.
+
+        What is under way on another one arrives first: a frame that a later one overtakes is refused as a replay.
+        """
+        current = self._current
+        if current is None or current.settled or current.doubtful():
+            ways = [stream for stream in (self._stream, *reversed(self._accepted)) if stream is not None]
+            current = next((stream for stream in ways if not stream.doubtful()), ways[0] if ways else None)
+            self._current = current
+        return current
 
     async def _keep(self, dial: Dial) -> None:
         while not self._ending:

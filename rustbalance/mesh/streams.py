@@ -41,7 +41,7 @@ class Timings:
     member is closed. ``lifetime``: a frame that could not leave is dropped. ``window``: frames that may be unconfirmed.
     """
 
-    dial: float = 60.0
+    dial: float = 25.0
     keepalive: float = 4.0
     doubt: float = 3.0
     silence: float = 8.0

@@ -9,7 +9,7 @@ while, and breaks off the rest.
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -19,7 +19,7 @@ from rustbalance.ops.status import ProxyStatus
 from rustbalance.proxy.deadlines import Deadlines
 from rustbalance.proxy.dialing import Dialer, Socks
 from rustbalance.proxy.health import TargetHealth
-from rustbalance.proxy.listening import describe, listen
+from rustbalance.proxy.listening import describe, listen, stop_listening
 from rustbalance.proxy.pages import Intercept, answer_reserved
 from rustbalance.proxy.pool import CLOSING, Pool
 from rustbalance.proxy.settings import ProxySettings
@@ -104,7 +104,7 @@ class Front(Service):
         port, self._port = self._port, None
         self._shared.stopping = True
         if port is not None:
-            await maybeDeferred(port.stopListening)
+            await stop_listening(port)
         for visitor in list(self._visitors):
             visitor.drain()
         try:

@@ -5,12 +5,14 @@ Owns: the listening socket. In: a path or a port; out: Twisted's port, and the a
 is private from its first moment; one that a dead process left is removed, one that somebody listens on is not.
 """
 
+import contextlib
 import os
 import socket
 import stat
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
@@ -31,6 +33,12 @@ def listen(where: Path | int, factory: IProtocolFactory, reactor: Any) -> Any:
         return reactor.listenUNIX(str(where), factory, backlog=BACKLOG, mode=0o600)
     finally:
         os.umask(before)
+
+
+async def stop_listening(port: Any) -> None:
+    """Accept nobody else; a socket that somebody removed from the file system is no reason to fail."""
+    with contextlib.suppress(FileNotFoundError):
+        await maybeDeferred(port.stopListening)
 
 
 def describe(where: Path | int, port: Any) -> str:

@@ -64,7 +64,7 @@ class Place:
         return self.host in text.lower()
 
     def replaced(self, text: bytes, name: bytes) -> bytes:
-        """Return ``text`` with ``name`` for every mention of the host, with its port and what is below an onion."""
+        """Return ``text`` with ``name`` for every mention of the host and its port."""
         return self._mention.sub(lambda _: name, text)
 
     @cached_property
@@ -73,9 +73,12 @@ class Place:
 
     @cached_property
     def _mention(self) -> re.Pattern[bytes]:
-        inside = rb"(?:[a-z0-9_-]+\.)*" if self._is_onion else rb""
-        pattern = rb"(?<![a-z0-9._-])" + inside + re.escape(self.host) + rb"\.?(?::[0-9]{1,5})?(?![a-z0-9_-])"
-        return re.compile(pattern, re.IGNORECASE)
+        """An onion's name is unmistakable anywhere; another one counts as a whole only, also behind ``%2F``."""
+        before = rb"" if self._is_onion else rb"(?:(?<=%[0-9a-f]{2})|(?<![a-z0-9._-]))"
+        behind = rb"" if self._is_onion else rb"(?![a-z0-9_-])"
+        return re.compile(
+            before + re.escape(self.host) + rb"(?:\.(?![a-z0-9]))?(?::[0-9]{1,5})?" + behind, re.IGNORECASE
+        )
 
 
 def host_of(authority: bytes) -> bytes:

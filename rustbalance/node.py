@@ -18,6 +18,7 @@ from typing import Any
 
 from twisted.application.service import IServiceCollection
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
@@ -53,7 +54,7 @@ from rustbalance.wiring import (
 )
 
 #: What can be wrong at the start that the operator can mend: told in one line, without a traceback.
-EXPECTED = (ConfigError, KeyFileError, UnsafePath, MemoryNotLocked, SocketPathTooLong, OSError)
+EXPECTED = (CannotListenError, ConfigError, KeyFileError, MemoryNotLocked, OSError, SocketPathTooLong, UnsafePath)
 
 
 def keep_the_loop_free() -> None:

@@ -23,7 +23,7 @@ from rustbalance.proxy.failures import NoWay
 from rustbalance.proxy.settings import OnionTarget, ProxySettings, TcpTarget
 from rustbalance.proxy.socks import SocksAddress, SocksEndpoint
 from rustbalance.proxy.stream import QuietFactory
-from rustbalance.proxy.target import TargetConnection
+from rustbalance.proxy.target import SecureTargetConnection, TargetConnection
 from rustbalance.proxy.tls import tls_check, tls_creator
 
 Socks = Callable[[], SocksAddress | None]
@@ -49,9 +49,10 @@ class Dialer:
             endpoint = self._endpoint()
         except NoWay as error:
             return fail(error)
+        connection = TargetConnection()
         if self._creator is not None:
             endpoint = wrapClientTLS(self._creator, endpoint)
-        connection = TargetConnection(self._check)
+            connection = SecureTargetConnection(self._check)
         connecting = endpoint.connect(QuietFactory(lambda: connection))
         opening: Deferred[TargetConnection] = connecting.addCallback(lambda _: connection.ready)
         return opening.addTimeout(self._settings.connect_timeout, self._reactor)

@@ -98,6 +98,8 @@ class ResponseReader(_Reader):
         """
         if self._body is not None or not self._buffer:
             return None
+        if self._buffer[:7] != b"HTTP/1."[: len(self._buffer)]:
+            raise MalformedMessage(502, "no answer begins like this")
         head = self._cut_head()
         if head is None:
             return None

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -32,41 +32,26 @@ class Listener(Protocol):
         """Writing can go on."""
 
 
-@implementer(IHandshakeListener)
 class TargetConnection(Stream):
     """
-    ``ready`` fires with the connection once a request may be sent, after TLS and ``check`` (which is given the
-    transport and raises). ``uses`` counts its requests; ``heard`` says whether a byte came back on the present one.
+    ``ready`` fires with the connection once a request may be sent.
+
+    ``uses`` counts its requests; ``heard`` says whether a byte came back on the present one.
     """
 
-    def __init__(self, check: Callable[[Any], None] | None = None) -> None:
+    def __init__(self) -> None:
         self.ready: Deferred[TargetConnection] = Deferred(lambda _: self._give_up())
         self.gone: Callable[[TargetConnection], None] | None = None
         self.reader = ResponseReader(b"")
         self.uses = 0
         self.heard = False
         self.deadline = NEVER
-        self._check = check
         self._listener: Listener | None = None
 
     def connectionMade(self) -> None:
-        """Be ready at once, unless TLS comes first."""
+        """Be ready at once."""
         super().connectionMade()
-        if not ISSLTransport.providedBy(self.transport):
-            self._be_ready()
-
-    def handshakeCompleted(self) -> None:  # noqa: N802  (the name is Twisted's)
-        """Be ready when the certificate is the right one."""
-        try:
-            if self._check is not None:
-                self._check(self.transport)
-        except Exception:
-            failure, ready = Failure(), self.ready
-            self._give_up()
-            if not ready.called:
-                ready.errback(failure)
-            return
-        self._be_ready()
+        self.ready.callback(self)
 
     def begin(self, listener: Listener, method: bytes) -> None:
         """Be used for a request with ``method``."""
@@ -115,10 +100,37 @@ class TargetConnection(Stream):
         if listener is not None:
             listener.target_ended(clean=reason.check(ConnectionDone) is not None)
 
-    def _be_ready(self) -> None:
-        if not self.ready.called:
-            self.ready.callback(self)
-
     def _give_up(self) -> None:
         if self.transport is not None:
             self.abort()
+
+
+@implementer(IHandshakeListener)
+class SecureTargetConnection(TargetConnection):
+    """
+    The same over TLS: ready after the handshake and ``check``, which is given the transport and raises.
+
+    A class of its own, because Twisted's endpoints forget all but one of the interfaces that they look for, and would
+    not tell a plain connection that it was half closed.
+    """
+
+    def __init__(self, check: Callable[[Any], None] | None = None) -> None:
+        super().__init__()
+        self._check = check
+
+    def connectionMade(self) -> None:
+        """Wait for the handshake."""
+        Stream.connectionMade(self)
+
+    def handshakeCompleted(self) -> None:  # noqa: N802  (the name is Twisted's)
+        """Be ready when the certificate is the right one."""
+        if self.ready.called:
+            return
+        try:
+            if self._check is not None:
+                self._check(self.transport)
+        except Exception:
+            self.abort()
+            self.ready.errback(Failure())
+        else:
+            self.ready.callback(self)

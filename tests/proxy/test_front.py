@@ -1,12 +1,9 @@
 """The whole proxy between real sockets: ways in, ways to the target, and how it stops."""
 
-import os
-import socket
 import stat
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import CannotListenError
 from twisted.logger import LogLevel, globalLogPublisher
 
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, UnixTarget
@@ -183,32 +180,6 @@ class TroubleTests(LogCase):
         self.assertTrue(await second.closed())
         first.send(get())
         self.assertEqual((await first.response())[0], 200)
-
-
-class ListeningTests(ProxyCase):
-    """The place where visitors come in."""
-
-    def test_stale_socket(self) -> None:
-        """A socket that a dead process left is replaced."""
-        path = self.folder() / "front"
-        with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(path))
-        front = self.front(TcpTarget("127.0.0.1", 1), path)
-        self.assertEqual(front.address, f"unix:{path}")
-
-    def test_taken(self) -> None:
-        """A socket that somebody listens on, a file and a link are left alone."""
-        folder = self.folder()
-        with socket.socket(socket.AF_UNIX) as alive:
-            alive.bind(str(folder / "alive"))
-            alive.listen()
-            (folder / "file").write_text("kept")
-            (folder / "link").symlink_to(folder / "alive")
-            for name in ("alive", "file", "link"):
-                with self.assertRaises(CannotListenError):
-                    self.front(TcpTarget("127.0.0.1", 1), folder / name)
-                self.assertTrue(os.path.lexists(folder / name))
-            self.assertEqual((folder / "file").read_text(), "kept")
 
 
 class StoppingTests(ProxyCase):

@@ -9,6 +9,7 @@ An answer whose head is out can only be completed or broken off: a visitor must 
 """
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rustbalance.proxy.bodies import frame, last_frame
@@ -33,6 +34,8 @@ STRIDE = 1024
 class Exchange:
     """``start`` it once; afterwards both sides call it, until it calls ``answered``, ``answer`` or ``abort``."""
 
+    log = Logger()
+
     def __init__(self, visitor: VisitorSide, request: RequestHead, shared: Shared) -> None:
         self._visitor = visitor
         self._request = request
@@ -51,7 +54,8 @@ class Exchange:
     def start(self, *, fresh: bool = False) -> None:
         """Get a connection to the target; the way there has a deadline of its own."""
         self._visitor.deadline = NEVER
-        self._opening = self._shared.pool.take(fresh=fresh).addCallbacks(self._opened, self._not_opened)
+        opening = self._shared.pool.take(fresh=fresh).addCallbacks(self._opened, self._not_opened)
+        self._opening = opening.addErrback(self._confused)
 
     def _opened(self, target: TargetConnection) -> None:
         self._opening = None
@@ -68,6 +72,11 @@ class Exchange:
         self._opening = None
         if not self._over and not failure.check(CancelledError):
             self._fail(trouble(failure))
+
+    def _confused(self, failure: Failure) -> None:
+        """An error of ours must not leave the visitor waiting for ever."""
+        self.log.failure("a request could not be passed on", failure)
+        self._break_off()
 
     # from the visitor's side
 
@@ -99,7 +108,13 @@ class Exchange:
         """Take note that the visitor says no more; its answer still comes if the request is whole (D-49)."""
         if self._tunnel is not None:
             self._tunnel.run()
-        elif not self._visitor.reader.complete and not self._over:
+        elif not self._over:
+            self._check_visitor()
+
+    def _check_visitor(self) -> None:
+        """Break off when the rest of the request can come no more; what waits in the reader is not lost yet."""
+        reader = self._visitor.reader
+        if self._visitor.read_ended and not reader.complete and not reader.pending:
             self._break_off()
 
     def visitor_lost(self) -> None:
@@ -180,6 +195,7 @@ class Exchange:
             target.send(*last_frame(kind))
             self._touch()
         self._visitor.taken()
+        self._check_visitor()
 
     def _take_head(self, head: ResponseHead) -> None:
         if head.interim:

@@ -2,7 +2,7 @@
 TLS with the target.
 
 Owns: what its certificate must be. In: ``TlsSettings`` and the target's host; out: what ``wrapClientTLS`` needs, and a
-check for after the handshake. OpenSSL is loaded by the first call only: most targets are onions and need none.
+check for after the handshake. The libraries are loaded by the first call only: most targets are onions and need none.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ Check = Callable[[Any], None]
 
 
 class BadAuthorities(ValueError):
-    """The file of authorities holds no certificate."""
+    """The file of authorities is of no use."""
 
 
 def tls_creator(settings: TlsSettings, host: str) -> Any:
     """
     Return an ``IOpenSSLClientConnectionCreator`` for connections to ``host``.
 
-    :raises BadAuthorities: (form ``authority``) the file holds no certificate.
+    :raises BadAuthorities: (form ``authority``) the file holds no certificate, or a broken one.
     :raises OSError: it cannot be read.
     """
     from twisted.internet.ssl import optionsForClientTLS, platformTrust
@@ -62,12 +62,16 @@ def _certificate(transport: Any) -> bytes:
 
 
 def _authorities(path: Path) -> Any:
+    from OpenSSL.crypto import Error
     from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
     found = _PEM.findall(path.read_bytes())
     if not found:
         raise BadAuthorities(f"{path} holds no certificate in PEM form")
-    return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in found])
+    try:
+        return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in found])
+    except (Error, ValueError):
+        raise BadAuthorities(f"{path} holds a certificate that cannot be read") from None
 
 
 def _unverified(host: str) -> Any:

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+from twisted.internet.endpoints import TCP4ClientEndpoint
+
 from rustbalance.life import pause
+from rustbalance.proxy.settings import OnionTarget
 from tests.proxy.origin import Asked, Origin, Talk, hello
+from tests.proxy.socks_server import Slowly, SocksServer
 from tests.proxy.wire import Client, ProxyCase, eventually, get, reactor
 
 MIB = 2**20
@@ -245,6 +249,22 @@ class EndTests(ProxyCase):
         client.transport.loseWriteConnection()
         self.assertEqual(len((await client.response())[2]), len(body))
         self.assertTrue(await client.closed())
+
+    async def test_half_close_while_connecting(self) -> None:
+        """D-49: nor does it matter that the way to the target opens after that end."""
+        origin = self.origin()
+        way = Slowly(reactor, TCP4ClientEndpoint(reactor, "127.0.0.1", origin.target.port), 0.2)
+        server = SocksServer({("a.onion", 80): way})
+        front = self.front(OnionTarget("a.onion"), socks=server.listen(reactor))
+        self.cleanup(server.close)
+        for length, status in ((5, 200), (6, None)):
+            client = await self.connect(front)
+            client.send(get("/", f"Content-Length: {length}", "Connection: close", method="POST") + b"hello")
+            client.transport.loseWriteConnection()
+            if status is not None:
+                self.assertEqual((await client.response())[0], status)
+            self.assertIs(await client.closed(), status is not None)
+        self.assertIsNot(front.status().target_healthy, False)
 
     async def test_stuck_answer(self) -> None:
         """D-55: silence in the middle of an answer ends it, after the idle time and not before; time alone does not."""

@@ -129,10 +129,11 @@ class SettingsTests(ProxyCase):
     """What is said before the first connection."""
 
     def test_no_authorities(self) -> None:
-        """A file without a certificate is refused at the start."""
+        """A file without a certificate, or with a broken one, is refused at the start."""
         path = self.folder() / "ca.pem"
-        path.write_text("nothing")
-        self.assertRaises(BadAuthorities, tls_creator, TlsSettings("authority", authorities=path), "localhost")
+        for text in ("nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+            path.write_text(text)
+            self.assertRaises(BadAuthorities, tls_creator, TlsSettings("authority", authorities=path), "localhost")
         missing = TlsSettings("authority", authorities=Path("/nonexistent/ca.pem"))
         self.assertRaises(OSError, tls_creator, missing, "localhost")
 

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from twisted.internet.endpoints import TCP4ClientEndpoint
+
 from rustbalance.proxy.settings import OnionTarget
 from tests.proxy.origin import Asked, Origin, Talk
-from tests.proxy.wire import Client, ProxyCase, eventually, get
+from tests.proxy.socks_server import SocksServer
+from tests.proxy.wire import Client, ProxyCase, eventually, get, reactor
 
 UPGRADE = ("Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k", "Sec-WebSocket-Version: 13")
 SWITCH = (
@@ -65,6 +68,19 @@ class TunnelTests(ProxyCase):
         await client.until(b"last words goodbye")
         self.assertTrue(await client.closed())
         await eventually(lambda: origin.open == 0, "the end at the target")
+
+    async def test_half_close_through_tor(self) -> None:
+        """D-49: the SOCKS client passes the end of a direction on like any other wire."""
+        origin = self.origin()
+        echoing(origin)
+        server = SocksServer({("a.onion", 80): TCP4ClientEndpoint(reactor, "127.0.0.1", origin.target.port)})
+        client = await self.connect(self.front(OnionTarget("a.onion"), socks=server.listen(reactor)))
+        self.cleanup(server.close)
+        client.send(get("/ws", *UPGRADE) + b"last words ")
+        await client.response()
+        client.transport.loseWriteConnection()
+        await client.until(b"last words goodbye")
+        self.assertTrue(await client.closed())
 
     async def test_target_ends_first(self) -> None:
         """The visitor may go on talking when the target says no more."""

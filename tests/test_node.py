@@ -97,6 +97,13 @@ class NodeTests(SynchronousTestCase):
             self.change('listen = "unix:state/front.sock"', f"local_port = {port}")
             self.assertIn(str(port), self.refused())
 
+    def test_bad_authorities(self) -> None:
+        """A file of authorities that holds none is named before the first visitor needs it."""
+        authorities = self.directory / "authorities.pem"
+        authorities.write_text("no certificate")
+        self.change("[target]", f'[target]\nuse_tls = true\ntls_verify = "{authorities}"')
+        self.assertIn("authorities", self.refused())
+
     def test_wrong_address(self) -> None:
         """A configured address that is not the key's is refused before anything is served."""
         other = "25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion"

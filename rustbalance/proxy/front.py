@@ -82,15 +82,25 @@ class Front(Service):
             target_healthy=self._shared.health.healthy,
         )
 
-    def startService(self) -> None:
+    def privilegedStartService(self) -> None:
         """
-        Listen.
+        Listen, before anybody is told where.
 
         :raises twisted.internet.error.CannotListenError: the place is taken, or cannot be used.
         """
+        super().privilegedStartService()
         self._shared.stopping = False
         self._shared.pool.reopen()
         self._port = listen(self._settings.listen, QuietFactory(self.build), self._reactor)
+
+    def startService(self) -> None:
+        """
+        Listen, unless that is done, and look at deadlines.
+
+        :raises twisted.internet.error.CannotListenError: as ``privilegedStartService``.
+        """
+        if self._port is None:
+            self.privilegedStartService()
         self._clock.startService()
         super().startService()
         self.log.info("Visitors are awaited at {address}", address=self.address)

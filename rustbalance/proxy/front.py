@@ -14,7 +14,7 @@ from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 
-from rustbalance.life import Periodic, deferred, within
+from rustbalance.life import Periodic, deferred, pause, within
 from rustbalance.ops.status import ProxyStatus
 from rustbalance.proxy.deadlines import Deadlines
 from rustbalance.proxy.dialing import Dialer, Socks
@@ -117,13 +117,18 @@ class Front(Service):
             await stop_listening(port)
         for visitor in list(self._visitors):
             visitor.drain()
+        if self._visitors:
+            await self._drained()
+        await within(CLOSING, self._reactor, self._shared.pool.close())
+        self._clock.stopService()
+
+    async def _drained(self) -> None:
         try:
             await within(self._settings.drain_timeout, self._reactor, self._all_gone())
         except DeadlinePassed:
             self._break_off()
             await self._all_gone()
-        await within(CLOSING, self._reactor, self._shared.pool.close())
-        self._clock.stopService()
+        await pause(self._reactor, self._settings.afterglow)
 
     def _break_off(self) -> None:
         self.log.info("{count} connections of visitors are broken off", count=len(self._visitors))

@@ -60,9 +60,10 @@ class ProxySettings:
     ``connect_timeout`` covers Tor's circuits and TLS as well. ``idle_timeout`` is silence, never the total.
     ``max_connections`` to the target at once, past it a 503; ``max_visitors`` connections of visitors, likewise.
     ``isolation``: streams of the target use circuits of their own under this name. ``drain_timeout``: how long running
-    requests may go on after the stop. ``head_timeout``: from a head's first byte to its last. ``keep_alive``: silence
-    between two requests of a visitor; ``pool_idle``: the same on a connection to the target, of which ``pool_size`` are
-    kept. ``tick``: how often deadlines are looked at.
+    requests may go on after the stop, ``afterglow`` what Tor then has for the last of their answers, which it took from
+    us but does not tell when it has sent. ``head_timeout``: from a head's first byte to its last. ``keep_alive``:
+    silence between two requests of a visitor; ``pool_idle``: the same on a connection to the target, of which
+    ``pool_size`` are kept. ``tick``: how often deadlines are looked at.
     """
 
     listen: Path | int
@@ -75,6 +76,7 @@ class ProxySettings:
     max_visitors: int = 8192
     isolation: str | None = None
     drain_timeout: float = 10.0
+    afterglow: float = 1.0
     head_timeout: float = 30.0
     keep_alive: float = 75.0
     pool_idle: float = 30.0

@@ -187,9 +187,11 @@ class Visitor(Stream):
         """
         Close; while more of the request may come, throw it away for some seconds first.
 
-        Closing with bytes unread makes the kernel send a reset, which would overtake the answer.
+        Closing with bytes unread makes the kernel send a reset, which would overtake the answer. On the way to a stop
+        we wait in any case: Tor closes when it has read the whole answer, and must not be ended before.
         """
-        if (self.reader.complete and not self.reader.pending) or self.read_ended:
+        nothing_follows = self.reader.complete and not self.reader.pending
+        if (nothing_follows and not self._shared.stopping) or self.read_ended:
             self.finish()
             return
         self._lingering = True

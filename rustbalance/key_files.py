@@ -44,6 +44,19 @@ def load_master_key(path: Path) -> MasterKey:
     return key
 
 
+def address_of_key(path: Path) -> OnionAddress:
+    """
+    Return the address of the key in the file ``path``; the key itself is wiped at once.
+
+    :raises KeyFileError: as ``load_master_key``.
+    """
+    key = load_master_key(path)
+    try:
+        return key.address
+    finally:
+        key.wipe()
+
+
 def _recognise(raw: Secret) -> MasterKey:
     with raw.expose() as view:
         if view[:32] == PUBLIC_HEADER:

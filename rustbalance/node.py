@@ -18,6 +18,7 @@ from typing import Any
 
 from twisted.application.service import IServiceCollection
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
@@ -31,6 +32,7 @@ from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
 from rustbalance.proxy.front import Front
 from rustbalance.proxy.socks import SocksAddress
+from rustbalance.proxy.tls import BadAuthorities
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.publisher import Publisher
 from rustbalance.secrets import (
@@ -53,7 +55,16 @@ from rustbalance.wiring import (
 )
 
 #: What can be wrong at the start that the operator can mend: told in one line, without a traceback.
-EXPECTED = (ConfigError, KeyFileError, UnsafePath, MemoryNotLocked, SocketPathTooLong, OSError)
+EXPECTED = (
+    BadAuthorities,
+    CannotListenError,
+    ConfigError,
+    KeyFileError,
+    MemoryNotLocked,
+    OSError,
+    SocketPathTooLong,
+    UnsafePath,
+)
 
 
 def keep_the_loop_free() -> None:
@@ -162,7 +173,7 @@ class NodeService(OrderedServices):
             os.urandom,
         )
         control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
-        for part in (control, self._front, self._tor, self._publisher):
+        for part in (control, self._tor, self._front, self._publisher):
             part.setServiceParent(self)
 
     def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:

@@ -13,10 +13,9 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from rustbalance.config import Config, ConfigError, load_config
+from rustbalance.config import Config, ConfigError, load_config, wipe_secrets
 from rustbalance.node import NodeService
 from rustbalance.ops.logs import observer
-from rustbalance.secrets import wipe_all
 
 
 class Options(usage.Options):
@@ -38,8 +37,7 @@ class Options(usage.Options):
             self.checked = load_config(Path(self["config"]))
         except ConfigError as error:
             raise usage.UsageError(str(error)) from None
-        finally:
-            wipe_all()
+        wipe_secrets(self.checked)
 
 
 def makeService(options: Options) -> IService:

@@ -18,7 +18,7 @@ from rustbalance.tor.managed import ManagedSettings
 ForwardTo = Callable[[], str]
 
 #: Seconds of the shutdown deadline that are Tor's; what comes before them is for visitors to finish.
-TOR_SHARE = 4.0
+TOR_SHARE = 5.0
 
 
 def managed_settings(config: Config, forward_to: ForwardTo) -> ManagedSettings:

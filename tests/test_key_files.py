@@ -12,6 +12,7 @@ from rustbalance.key_files import (
     SECRET_HEADER,
     SECRET_NAME,
     KeyFileError,
+    address_of_key,
     create_master_key,
     load_master_key,
     write_service_keys,
@@ -112,6 +113,15 @@ class LoadingTests(KeyFileTests):
         self.assertEqual(locked_bytes(), before + 2 * 4096)
         key.wipe()
         self.assertEqual(locked_bytes(), before)
+
+    def test_only_the_address(self) -> None:
+        """Who asks for the address leaves no key behind in memory."""
+        path = self.put(SECRET_HEADER + EXPANDED)
+        expected = load_master_key(path)
+        before = locked_bytes()
+        self.assertEqual(address_of_key(path), expected.address)
+        self.assertEqual(locked_bytes(), before)
+        expected.wipe()
 
 
 class BesideTests(KeyFileTests):

@@ -6,12 +6,12 @@ import gc
 import json
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rustbalance.secrets import MemoryNotLocked, Secret, SecretWiped, locked_byt
 
 TEXT = b"hunter2hunter2!!"
 PAGE = resource.getpagesize()
+SMAPS = Path("/proc/self/smaps")
 
 
 def status(name: str, pid: str | int = "self") -> int:
@@ -295,17 +296,19 @@ class LockingTests(SynchronousTestCase):
 class ProcessTests(SynchronousTestCase):
     """What is done for the process as a whole."""
 
-    @contextmanager
-    def mapping(self, secret: Secret) -> Iterator[str]:
-        """Yield what smaps says about the page of a secret."""
+    def flags(self, secret: Secret) -> set[str]:
+        """Return what smaps says about the page of a secret; the kernel may show it as part of a larger region."""
         with secret.pointer() as start:
-            head = f"{secrets.address_of(start):x}-"
-            yield "\n" + Path("/proc/self/smaps").read_text().split(head, 1)[1].split("VmFlags:", 1)[1].split("\n")[0]
+            address = secrets.address_of(start)
+        regions = re.findall(
+            r"^([0-9a-f]+)-([0-9a-f]+) .*?^VmFlags: (.*?)$", SMAPS.read_text(), re.MULTILINE | re.DOTALL
+        )
+        (found,) = (flags for low, high, flags in regions if int(low, 16) <= address < int(high, 16))
+        return set(found.split())
 
     def test_page_flags(self) -> None:
         """The page is locked (lo), left out of dumps (dd) and wiped on fork (wf)."""
-        with self.mapping(Secret(1)) as flags:
-            self.assertEqual({"lo", "dd", "wf"} - set(flags.split()), set())
+        self.assertEqual({"lo", "dd", "wf"} - self.flags(Secret(1)), set())
 
     def test_hardened(self) -> None:
         """A hardened process writes no core file, and is not dumpable for others of its user."""

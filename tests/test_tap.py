@@ -43,6 +43,18 @@ class OptionsTests(SynchronousTestCase):
         self.assertIsInstance(service, NodeService)
         self.assertFalse((directory / "n" / "state" / "tor").exists())
 
+    def test_secrets_do_not_wait_for_the_fork(self) -> None:
+        """What was read to complain early is wiped at once; the service reads it again when it starts."""
+        directory = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(lambda: subprocess.run(["rm", "-r", directory], check=True))
+        made = create_node(directory / "n", "127.0.0.1:80")
+        text = made.config.read_text().replace("[tor]", '[tor]\nmode = "external"\ncontrol_password = "open sesame"')
+        made.config.write_text(text)
+        options = Options()
+        options.parseOptions(["--config", str(made.config)])
+        assert options.checked.tor.control_password is not None
+        self.assertFalse(options.checked.tor.control_password.alive)
+
 
 class TwistdTests(SynchronousTestCase):
     """twistd's exit status tells a service manager what happened."""

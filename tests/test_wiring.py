@@ -62,7 +62,7 @@ class WiringTests(SynchronousTestCase):
         config = self.config("h:1", replace=("[target]", "[target]\nconnect_timeout_secs = 7\nmax_connections = 5"))
         settings = proxy_settings(config)
         self.assertEqual((settings.connect_timeout, settings.max_connections), (7, 5))
-        self.assertEqual(settings.drain_timeout, 6)
+        self.assertEqual(settings.drain_timeout, 5)
 
     def test_tor(self) -> None:
         """A managed instance lives below the state directory; an external one is reached where the ports say."""

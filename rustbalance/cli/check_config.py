@@ -28,14 +28,12 @@ def check_config(file: Path) -> None:
 
 
 def _check(file: Path) -> None:
-    from rustbalance.config import Complaint, ConfigError, check_master_address, load_config
-    from rustbalance.key_files import KeyFileError, load_master_key
-    from rustbalance.secrets import wipe_all
+    from rustbalance.config import Complaint, ConfigError, check_master_address, load_config, wipe_secrets
+    from rustbalance.key_files import KeyFileError, address_of_key
 
     config = load_config(file)
+    wipe_secrets(config)
     try:
-        check_master_address(config, load_master_key(config.master.identity_key_path).address)
+        check_master_address(config, address_of_key(config.master.identity_key_path))
     except KeyFileError as error:
         raise ConfigError([Complaint("master.identity_key_path", str(error))]) from None
-    finally:
-        wipe_all()

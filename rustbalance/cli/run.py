@@ -32,8 +32,6 @@ def run(config: Path) -> None:
 
 def _check(config: Path) -> None:
     """Complain here, where all complaints fit; the daemon reads the file again, and its secrets when it starts."""
-    from rustbalance.config import load_config
-    from rustbalance.secrets import wipe_all
+    from rustbalance.config import load_config, wipe_secrets
 
-    load_config(config)
-    wipe_all()
+    wipe_secrets(load_config(config))

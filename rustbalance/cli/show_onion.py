@@ -28,12 +28,9 @@ def show_onion(key: Path | None, config: Path) -> None:
 
 
 def _address(path: Path) -> str:
-    from rustbalance.key_files import KeyFileError, load_master_key
-    from rustbalance.secrets import wipe_all
+    from rustbalance.key_files import KeyFileError, address_of_key
 
     try:
-        return load_master_key(path).address.text
+        return address_of_key(path).text
     except KeyFileError as error:
         raise click.UsageError(f"{error}; it must be a 32-byte seed, a 64-byte key or Tor's 96-byte file") from None
-    finally:
-        wipe_all()

@@ -2,7 +2,7 @@
 
 from rustbalance.config.addresses import Address, HostPort, UnixPath
 from rustbalance.config.complaints import Complaint, ConfigError
-from rustbalance.config.load import Places, check_master_address, find_places, load_config
+from rustbalance.config.load import Places, check_master_address, find_places, load_config, wipe_secrets
 from rustbalance.config.schema import Config
 from rustbalance.config.tls_check import TlsCheck
 
@@ -18,4 +18,5 @@ __all__ = [
     "check_master_address",
     "find_places",
     "load_config",
+    "wipe_secrets",
 ]

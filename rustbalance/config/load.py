@@ -55,6 +55,15 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     return _assemble({**draft.values, **secrets})
 
 
+def wipe_secrets(config: Config) -> None:
+    """Wipe every secret in ``config``, which is only good for its other values then."""
+    for name in secret_names():
+        section, _, key = name.rpartition(".")
+        secret = getattr(getattr(config, section) if section else config, key)
+        if secret is not None:
+            secret.wipe()
+
+
 def find_places(path: Path) -> Places:
     """
     Read only where the control socket and the key are; what else may be wrong with the file does not matter.

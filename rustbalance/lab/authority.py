@@ -1,8 +1,9 @@
 """
-The keys of a directory authority.
+The keys of relays and directory authorities.
 
-Owns: making them with tor-gencert and writing them where Tor looks. In: a directory and ports; out:
-``AuthorityIdentity``. Keys of a private network are worth nothing, so they are ordinary files and never locked.
+Owns: making them, an authority's with tor-gencert, and writing them where Tor looks. In: a directory and ports; out:
+fingerprints and ``AuthorityIdentity``. Keys of a private network are worth nothing, so they are ordinary files and
+never locked.
 """
 
 import hashlib
@@ -32,16 +33,19 @@ async def make_authority(
 
     :raises KeysNotMade: tor-gencert could not do it; the message has its output.
     """
-    keys = private_directory(directory / "keys")
-    fingerprint = _make_relay_identity(keys)
-    v3ident = await _make_v3_identity(keys, dir_port, reactor)
+    fingerprint = make_relay_identity(directory)
+    v3ident = await _make_v3_identity(directory / "keys", dir_port, reactor)
     return AuthorityIdentity(nickname, v3ident, fingerprint, or_port, dir_port)
 
 
-def _make_relay_identity(keys: Path) -> str:
-    """Write the RSA-1024 relay identity and return its fingerprint (tor-spec: SHA-1 of the PKCS #1 public key)."""
+def make_relay_identity(directory: Path) -> str:
+    """
+    Write a relay's RSA identity in ``directory``/keys and return its fingerprint, in upper-case hex.
+
+    Source: tor-spec, "Keys and names": RSA-1024, the fingerprint is the SHA-1 of the PKCS #1 public key.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    path = keys / "secret_id_key"
+    path = private_directory(directory / "keys") / "secret_id_key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
     path.chmod(0o600)
     return hashlib.sha1(key.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest().upper()

@@ -13,11 +13,11 @@ from twisted.internet.defer import gatherResults
 
 from rustbalance.files import private_directory
 from rustbalance.lab import torrc
-from rustbalance.lab.authority import make_authority
+from rustbalance.lab.authority import make_authority, make_relay_identity
 from rustbalance.lab.ports import PortBlock
 from rustbalance.lab.tor import LabTor
 from rustbalance.lab.torrc import AuthorityIdentity, Timing
-from rustbalance.life import deferred
+from rustbalance.life import deferred, now
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,16 @@ async def build(directory: Path, size: Size, timing: Timing, ports: PortBlock, r
         shutil.rmtree(directory / old, ignore_errors=True)
     identities = await _authorities(directory, size.authorities, ports, reactor)
     include = torrc.include(identities)
-    authorities = [_authority(directory, identity, include, timing, reactor) for identity in identities]
-    relays = [_relay(directory, name, ports.take(), include, reactor) for name in _names("r", size.relays)]
+    weights = directory / "bandwidths"
+    options = {one.nickname: _authority(one, weights, timing) for one in identities}
+    options |= {name: torrc.relay(name, ports.take()) for name in _names("r", size.relays)}
+    relays = [LabTor(name, directory / name, include + lines, reactor) for name, lines in options.items()]
+    fingerprints = [one.fingerprint for one in identities]
+    fingerprints += [make_relay_identity(relay.directory) for relay in relays[size.authorities :]]
+    weights.write_text(torrc.bandwidths(fingerprints, int(now().wall)))
     control, socks = ports.take(), ports.take()
     client = LabTor("client", directory / "client", include + torrc.client(control, socks), reactor, control)
-    return Layout((*authorities, *relays), client, socks, include)
+    return Layout(tuple(relays), client, socks, include)
 
 
 def _names(letter: str, count: int) -> list[str]:
@@ -72,10 +77,5 @@ async def _authorities(directory: Path, count: int, ports: PortBlock, reactor: A
     return await gatherResults(making, consumeErrors=True)
 
 
-def _authority(directory: Path, identity: AuthorityIdentity, include: str, timing: Timing, reactor: Any) -> LabTor:
-    options = torrc.relay(identity.nickname, identity.or_port) + torrc.authority(identity.dir_port, timing)
-    return LabTor(identity.nickname, directory / identity.nickname, include + options, reactor)
-
-
-def _relay(directory: Path, name: str, port: int, include: str, reactor: Any) -> LabTor:
-    return LabTor(name, directory / name, include + torrc.relay(name, port), reactor)
+def _authority(identity: AuthorityIdentity, weights: Path, timing: Timing) -> str:
+    return torrc.relay(identity.nickname, identity.or_port) + torrc.authority(identity.dir_port, weights, timing)

@@ -7,10 +7,12 @@ cleans up after it; out: nothing that still runs. ``react`` by itself forgets th
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import CancelledError
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
@@ -59,6 +61,7 @@ class InputEnds(FileDescriptor):
         return None if os.read(self._number, 4096) else CONNECTION_DONE
 
     def connectionLost(self, reason: Failure) -> None:
-        """Say so."""
+        """Say so; a reactor that stops loses all its connections, and is not to be stopped again."""
         super().connectionLost(reason)
-        self._then()
+        with suppress(ReactorNotRunning):
+            self._then()

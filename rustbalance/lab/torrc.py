@@ -12,6 +12,9 @@ from pathlib import Path
 GOOD_PHASE = 2.0
 """Seconds after a multiple of the voting interval during which starting is good."""
 
+WEIGHT = 1000
+"""Bandwidth of every relay in the consensus, in kilobytes per second."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -88,12 +91,13 @@ def relay(nickname: str, or_port: int) -> str:
     )
 
 
-def authority(dir_port: int, timing: Timing) -> str:
+def authority(dir_port: int, weights: Path, timing: Timing) -> str:
     """
-    Return what makes a relay a directory authority that gives every relay every flag at once.
+    Return what makes a relay a directory authority that gives every relay every flag and the same weight at once.
 
-    Vanguards are off by consensus: their fixed second hops make paths through a dozen relays cross themselves, which
-    relays refuse ("asked me to extend back to the previous hop"), and a visit in ten would take seconds longer.
+    ``weights`` is a file with ``bandwidths``. Without it, for minutes after the boot, the few relays that happened to
+    carry traffic first have all the weight, and a client whose only guard is one of them builds no circuit through it.
+    Clients shall not learn to give up circuits after 50 ms either, which on loopback they do after a hundred of them.
     """
     return (
         "AuthoritativeDirectory 1\n"
@@ -103,16 +107,25 @@ def authority(dir_port: int, timing: Timing) -> str:
         f"V3AuthVoteDelay {timing.delay}\n"
         f"V3AuthDistDelay {timing.delay}\n"
         "V3AuthNIntervalsValid 2\n"
+        f'V3BandwidthsFile "{weights}"\n'
         f"TestingV3AuthInitialVotingInterval {timing.first_interval}\n"
         f"TestingV3AuthInitialVoteDelay {timing.delay}\n"
         f"TestingV3AuthInitialDistDelay {timing.delay}\n"
         "AuthDirTestReachability 0\n"
-        "ConsensusParams vanguards-lite-enabled=0\n"
+        "AuthDirVoteStableGuaranteeMinUptime 0\n"
+        "AuthDirVoteStableGuaranteeMTBF 0\n"
+        "ConsensusParams cbtmintimeout=2000\n"
         "TestingDirAuthVoteExit *\n"
         "TestingDirAuthVoteGuard *\n"
         "TestingDirAuthVoteHSDir *\n"
         "TestingMinExitFlagThreshold 0\n"
     )
+
+
+def bandwidths(fingerprints: Sequence[str], measured_at: int) -> str:
+    """Return a bandwidth list file (bandwidth-file-spec 1.0) in which all relays are equal."""
+    lines = (f"node_id=${fingerprint} bw={WEIGHT}" for fingerprint in fingerprints)
+    return f"{measured_at}\n" + "".join(f"{line}\n" for line in lines)
 
 
 def client(control_port: int, socks_port: int) -> str:

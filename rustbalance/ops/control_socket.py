@@ -183,13 +183,14 @@ class ControlSocket(Service):
         self._lock: int | None = None
         self._port: IListeningPort | None = None
 
-    def startService(self) -> None:
+    def privilegedStartService(self) -> None:
         """
-        Listen.
+        Listen, as the first thing that a daemon does.
 
         :raises AlreadyRunning: another daemon holds the socket.
         :raises OSError: something at ``path`` is no socket, or the socket cannot be made.
         """
+        super().privilegedStartService()
         self._lock = _lock(self._path)
         try:
             _remove_stale(self._path)
@@ -197,6 +198,15 @@ class ControlSocket(Service):
         except BaseException:
             self._unlock()
             raise
+
+    def startService(self) -> None:
+        """
+        Listen, unless that is done.
+
+        :raises OSError: as ``privilegedStartService``.
+        """
+        if self._port is None:
+            self.privilegedStartService()
         super().startService()
 
     def stopService(self) -> Deferred[None]:

@@ -17,11 +17,12 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rustbalance.proxy.socks5 import SocksConnect, SocksFailure, SocksMalformed, SocksRefused
+from rustbalance.proxy.stream import QuietFactory
 
 __all__ = [
     "SocksAddress",
@@ -86,7 +87,7 @@ class SocksEndpoint:
         It fails with :class:`SocksFailure`, or ``twisted.internet.defer.TimeoutError``.
         """
         opening = _Opening(SocksConnect(*self._where), protocolFactory)
-        connecting = self._proxy.endpoint(self._reactor, self._timeout).connect(Factory.forProtocol(lambda: opening))
+        connecting = self._proxy.endpoint(self._reactor, self._timeout).connect(QuietFactory(lambda: opening))
         connecting.addErrback(_unreachable)
         connecting.addCallback(lambda _: opening.opened)
         return connecting.addTimeout(self._timeout, self._reactor)

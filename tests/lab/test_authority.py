@@ -23,7 +23,7 @@ class MakeAuthorityTests(TestCase):
         directory.mkdir(mode=0o700)
         made = await make_authority("a0", directory, 5001, 5002, reactor)
         path = directory / "torrc"
-        options = torrc.relay("a0", 5001) + torrc.authority(5002, torrc.Timing())
+        options = torrc.relay("a0", 5001) + torrc.authority(5002, directory / "bandwidths", torrc.Timing())
         path.write_text(torrc.process(directory, os.getpid()) + torrc.include([made]) + options)
         listed = subprocess.run(["tor", "-f", path, "--list-fingerprint"], capture_output=True, text=True)
         self.assertIn(f"a0 {made.fingerprint}", listed.stdout.replace(" ", "").replace("a0", "a0 "), listed.stderr)

@@ -35,6 +35,19 @@ class BuildTests(TestCase):
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertNotIn("more than once", done.stdout)
 
+    async def test_every_relay_has_its_weight(self) -> None:
+        """The bandwidth file names each relay by the fingerprint that its key has."""
+        directory = Path(self.mktemp()).absolute()
+        layout = await self.build(directory)
+        weights = (directory / "bandwidths").read_text()
+        self.assertEqual(weights.count("node_id="), 3)
+        relay = layout.relays[-1]
+        path = relay.directory / "torrc"
+        path.write_text(process(relay.directory, 1) + relay.options)
+        listed = subprocess.run(["tor", "-f", path, "--list-fingerprint"], capture_output=True, text=True)
+        fingerprint = listed.stdout.splitlines()[-1].removeprefix(f"{relay.name} ").replace(" ", "")
+        self.assertIn(f"node_id=${fingerprint} ", weights)
+
     async def test_ports_differ(self) -> None:
         """No two Tors want the same port."""
         layout = await self.build(Path(self.mktemp()).absolute())

@@ -35,7 +35,7 @@ class TorrcTests(SynchronousTestCase):
             torrc.process(Path("/x"), 1),
             torrc.include([IDENTITY]),
             torrc.relay("a0", 5001),
-            torrc.authority(5002, Timing()),
+            torrc.authority(5002, Path("/x/bandwidths"), Timing()),
         )
         names = keys("".join(parts))
         self.assertEqual(sorted(names), sorted(set(names)))
@@ -43,6 +43,11 @@ class TorrcTests(SynchronousTestCase):
     def test_ends_with_its_owner(self) -> None:
         """Every Tor watches the process that owns it."""
         self.assertIn("__OwningControllerProcess 4711\n", torrc.process(Path("/x"), 4711))
+
+    def test_equal_bandwidths(self) -> None:
+        """The file begins with its time and has a line for each relay."""
+        lines = torrc.bandwidths(["A" * 40, "B" * 40], 1700000000).splitlines()
+        self.assertEqual(lines, ["1700000000", f"node_id=${'A' * 40} bw=1000", f"node_id=${'B' * 40} bw=1000"])
 
     def test_client_without_socks(self) -> None:
         """A port of 0 means none."""

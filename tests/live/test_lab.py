@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -37,6 +39,9 @@ class NetworkTests(LiveTestCase):
         self.assertEqual(await look(link), View(100, total, total))
         consensus = await link.consensus()
         self.assertEqual(consensus.voting_interval, self.network.voting_interval)
+        text = await link.ask("dir/status-vote/current/consensus-microdesc")
+        self.assertEqual(len(re.findall(r"^w Bandwidth=1000$", text, re.MULTILINE)), self.network.relays)
+        self.assertEqual(len(re.findall(r"^s .*\bStable\b", text, re.MULTILINE)), total)
         self.assertGreater(total, 8)
 
     async def test_plain_service(self) -> None:
@@ -72,7 +77,7 @@ class EndTests(TestCase):
 
     def boot(self) -> tuple["subprocess.Popen[str]", list[int]]:
         """Boot a small network until its processes run; return it and handles of its Tors (pidfd_open(2))."""
-        command = [sys.executable, "-m", "rustbalance.lab.network", "--relays", "2", "--directory", self.directory]
+        command = [sys.executable, "-m", "rustbalance.lab.network", "--relays", "2", "--directory", str(self.directory)]
         child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None
@@ -86,8 +91,6 @@ class EndTests(TestCase):
 
     def all_end(self, handles: list[int]) -> bool:
         """Say whether every process has ended within the deadline."""
-        import select
-
         self.assertEqual(len(handles), 6)
         ended = [select.select([handle], [], [], ENDING)[0] for handle in handles]
         for handle in handles:

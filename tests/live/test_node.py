@@ -9,7 +9,7 @@ from twisted.internet.defer import TimeoutError as DeadlinePassed
 from rustbalance.lab.calendar import Segment
 from rustbalance.lab.site import PAGE
 from rustbalance.lab.visits import VisitLog
-from rustbalance.life import pause, within
+from rustbalance.life import deferred, pause, within
 from rustbalance.ops.status import Health
 from tests.live.nodes import NodeTestCase
 
@@ -90,6 +90,28 @@ class DaemonTests(NodeTestCase):
         status = await self.node.status()
         assert status is not None
         self.assertEqual(status.health, Health.HEALTHY, status.problems)
+
+
+class DrainTests(NodeTestCase):
+    """Stopping while somebody is being served."""
+
+    async def test_a_download_under_way_is_finished(self) -> None:
+        """SIGTERM in the middle of an answer lets it arrive whole, then the daemon ends with status 0."""
+        await self.prepare()
+        await self.serving()
+        await self.page()
+        child = self.node.child
+        assert child is not None
+        before = self.site.requests
+        size = 2_000_000
+        download = deferred(self.visitors.fetch(self.node.onion_address, f"/big?bytes={size}"))
+        while self.site.requests == before:
+            await pause(reactor, 0.02)
+        child.send(signal.SIGTERM)
+        visit = await download
+        self.assertEqual((visit.status, visit.size), (200, size), visit.error)
+        await within(12.0, reactor, child.gone())
+        self.assertEqual(child.returncode, 0, child.tail)
 
 
 class SegmentTests(NodeTestCase):

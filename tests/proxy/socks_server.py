@@ -10,8 +10,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import connectProtocol
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from zope.interface import implementer
 
 from rustbalance.proxy.socks import SocksAddress
 
@@ -45,6 +47,7 @@ class SocksServer(Factory):
             stream.cut()
 
 
+@implementer(IHalfCloseableProtocol)
 class Stream(Protocol):
     """One connection of a client."""
 
@@ -120,6 +123,17 @@ class Stream(Protocol):
         self.transport.registerProducer(other.transport, True)
         other.transport.registerProducer(self.transport, True)
 
+    def readConnectionLost(self) -> None:
+        """Pass the half close on."""
+        if self.other is None:
+            self.transport.loseConnection()
+        else:
+            self.other.transport.unregisterProducer()
+            self.other.transport.loseWriteConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own wish."""
+
     def connectionLost(self, reason: Any = None) -> None:
         """End the other side as well."""
         if self.other is not None:
@@ -127,6 +141,21 @@ class Stream(Protocol):
             self.other.transport.loseConnection()
 
 
+@implementer(IStreamClientEndpoint)
+class Slowly:
+    """An endpoint that waits for ``seconds`` before it connects."""
+
+    def __init__(self, reactor: Any, endpoint: Any, seconds: float) -> None:
+        self.reactor = reactor
+        self.endpoint = endpoint
+        self.seconds = seconds
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:  # noqa: N803
+        """Connect later."""
+        return deferLater(self.reactor, self.seconds, self.endpoint.connect, protocolFactory)
+
+
+@implementer(IHalfCloseableProtocol)
 class Other(Protocol):
     """The connection to where the client wanted."""
 
@@ -142,6 +171,14 @@ class Other(Protocol):
             self.stream.transport.write(data)
         else:
             self.early += data
+
+    def readConnectionLost(self) -> None:
+        """Pass the half close on."""
+        self.stream.transport.unregisterProducer()
+        self.stream.transport.loseWriteConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own wish."""
 
     def connectionLost(self, reason: Any = None) -> None:
         """End the client's side in the same way."""

@@ -95,7 +95,7 @@ class StreamCarrier(Carrier):
         super().startService()
         self._deadlines.startService()
         self.tasks.spawn(f"listening ({self.scheme})", self.listen(Factory.forProtocol(self._accepting)))
-        for link in self._links.values():
+        for link in list(self._links.values()):
             link.start()
 
     def stopService(self) -> Deferred[None]:
@@ -128,19 +128,18 @@ class StreamCarrier(Carrier):
         for gone in [peer for peer in self._links if peer not in wanted or wanted[peer] != self._addresses[peer]]:
             self._dropped += self._links[gone].dropped
             self._forget(self._links.pop(gone))
-        for new in [peer for peer in wanted if peer not in self._links]:
-            self._links[new] = self._link(new, wanted[new])
         self._addresses = wanted
+        for new in [peer for peer in wanted if peer not in self._links]:
+            self._add(new, wanted[new])
 
     def _forget(self, link: Link) -> None:
         for stream in link.stop("it is no peer there any more"):
             stream.abort("it is no peer there any more")
 
-    def _link(self, peer: NodeId, address: str | None) -> Link:
-        link = Link(peer, None if address is None else self._dial(peer, address), self._around)
+    def _add(self, peer: NodeId, address: str | None) -> None:
+        link = self._links[peer] = Link(peer, None if address is None else self._dial(peer, address), self._around)
         if self.running:
             link.start()
-        return link
 
     def _dial(self, peer: NodeId, address: str) -> Dial:
         def dial(attempt: int) -> Deferred[Stream]:

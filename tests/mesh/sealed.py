@@ -1,4 +1,4 @@
-"""Members of a small cluster: they seal and open as C{rustbalance.cluster} does, and send a heartbeat every 2 seconds."""
+"""Members of a small cluster: they seal and open as C{rustbalance.cluster} does, and send heartbeats."""
 
 import os
 from collections import Counter

@@ -56,6 +56,8 @@ ALLOWED = {
     ("secret_files/codings.py", "decode_base64"): "libsodium decodes from page to page",
     ("secret_files/codings.py", "encode_base64"): "libsodium encodes from page to page",
     ("secret_files/inline.py", "read_inline"): "becomes text after every secret in it has been overwritten",
+    ("config/cluster_keys.py", "_has"): "looks whether one byte occurs, and tells no more",
+    ("config/cluster_keys.py", "_is_drawn_from"): "looks whether all bytes are of an alphabet, and tells no more",
     ("tor/wire.py", "send_password"): "codes the password from page to page and the kernel sends it from there",
 }
 

@@ -6,6 +6,7 @@ by itself takes no part: one mistake, one complaint.
 """
 
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from rustbalance.config.addresses import LONGEST_UNIX_PATH, HostPort, UnixPath
@@ -38,6 +39,17 @@ DEPENDENT: tuple[tuple[str, str, object], ...] = (
     ("tor.control_password_file", "tor.mode", "external"),
     ("node.hidden_service_dir", "tor.mode", "external"),
     ("target.tls_verify", "target.use_tls", True),
+    ("coordination.listen", "coordination.mode", "direct"),
+    ("coordination.peers", "coordination.mode", "direct"),
+    ("wireguard.interface", "coordination.mode", "wireguard"),
+    ("wireguard.listen_port", "coordination.mode", "wireguard"),
+    ("wireguard.network", "coordination.mode", "wireguard"),
+    ("wireguard.tunnel_ip", "coordination.mode", "wireguard"),
+    ("wireguard.private_key", "coordination.mode", "wireguard"),
+    ("wireguard.private_key_file", "coordination.mode", "wireguard"),
+    ("wireguard.external_endpoint", "coordination.mode", "wireguard"),
+    ("wireguard.peers", "coordination.mode", "wireguard"),
+    ("wireguard.userspace", "coordination.mode", "wireguard"),
 )
 
 
@@ -146,6 +158,60 @@ def _ports_differ(draft: Draft) -> None:
         draft.complain("tor.socks_port", f"must not be the control port {control}")
 
 
+def _token_where_needed(draft: Draft) -> None:
+    """Nodes prove that they belong together by the token; without one nobody would be let in, or anybody (D-36)."""
+    if "coordination.cluster_token" in draft.held or "coordination.cluster_token" in _bad(draft):
+        return
+    needs = [name for name in ("coordination.peers", "wireguard.peers") if draft.values.get(name)]
+    needs += [
+        name for name in ("coordination.join_secret", "coordination.previous_cluster_token") if name in draft.held
+    ]
+    if needs:
+        draft.complain("coordination.cluster_token", f"must be given when {needs[0]} is")
+
+
+def _previous_token(draft: Draft) -> None:
+    """The token before is never heard for ever."""
+    previous, expires = "coordination.previous_cluster_token", "coordination.previous_cluster_token_expires"
+    if previous in draft.held and expires not in draft.given:
+        draft.complain(expires, f"must be given together with {previous}")
+    if expires in draft.given and previous not in draft.held | _bad(draft):
+        draft.complain(expires, f"has a meaning only with {previous}; leave it out")
+
+
+def _timings(draft: Draft) -> None:
+    """A node that is late by one heartbeat is not gone."""
+    interval = draft.values.get("coordination.heartbeat_interval_secs")
+    for name in ("coordination.heartbeat_timeout_secs", "coordination.lease_duration_secs"):
+        length = draft.values.get(name)
+        if interval is not None and length is not None and length < 2 * interval:
+            rule = f"must be at least twice coordination.heartbeat_interval_secs, which is {interval:g}"
+            draft.complain(name, rule, draft_value(draft, name))
+
+
+def _wireguard(draft: Draft) -> None:
+    if draft.values.get("coordination.mode") != "wireguard":
+        return
+    if "wireguard.private_key" not in draft.held | _bad(draft):
+        draft.complain("wireguard.private_key", 'must be given with coordination.mode = "wireguard"')
+    network, own = draft.values.get("wireguard.network"), draft.values.get("wireguard.tunnel_ip")
+    if network is None:
+        return
+    if own is not None and ip_address(own) not in ip_network(network):
+        draft.complain("wireguard.tunnel_ip", f"must be in wireguard.network, which is {network}", own)
+    peers = draft.values.get("wireguard.peers", ())
+    if any(ip_address(peer.tunnel_ip) not in ip_network(network) for peer in peers):
+        draft.complain("wireguard.peers", f"must have their tunnel_ip in wireguard.network, which is {network}")
+    addresses = [own, *(peer.tunnel_ip for peer in peers)]
+    if len(set(addresses)) < len(addresses):
+        draft.complain("wireguard.peers", "must have a tunnel_ip each that nobody else has, this node included")
+
+
+def _bad(draft: Draft) -> set[str]:
+    """Return the keys that have been complained about."""
+    return {complaint.key for complaint in draft.complaints}
+
+
 def draft_value(draft: Draft, name: str) -> str | None:
     """Return what the file says for a key, as it may be shown; None when it says nothing."""
     section, _, last = name.rpartition(".")
@@ -164,4 +230,8 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     _no_circle,
     _not_our_own_address,
     _ports_differ,
+    _token_where_needed,
+    _previous_token,
+    _timings,
+    _wireguard,
 )

@@ -25,6 +25,7 @@ class Draft:
         self.base = base
         self.values: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
+        self.held: set[str] = set()  # the secrets that there are, wherever they came from
         self.complaints: list[Complaint] = []
         self._suggested = 0
 

@@ -15,6 +15,7 @@ from rustbalance.config.addresses import absolute, parse_address, parse_host, pa
 from rustbalance.config.complaints import Refused, shortened, shown
 from rustbalance.config.tls_check import parse_tls_check
 from rustbalance.onion.address import AddressError, OnionAddress
+from rustbalance.secrets import Secret
 
 #: Reads a value; a path in it is meant from the directory given. Raises Refused.
 Reader = Callable[[object, Path], object]
@@ -26,7 +27,8 @@ class Key:
     One key: ``says`` what it does, ``kind`` is its type in words, ``rule`` what a value must keep.
 
     ``later``: the feature comes with a later version, so only the default is accepted. ``secret``: never shown.
-    ``default`` words the default where it is found out rather than fixed.
+    ``default`` words the default where it is found out rather than fixed. ``check`` raises Refused for a secret that
+    breaks the rule, and never shows it.
     """
 
     says: str
@@ -37,6 +39,7 @@ class Key:
     later: bool = False
     secret: bool = False
     default: str | None = None
+    check: Callable[[Secret], None] | None = None
 
 
 def later(key: Key) -> Key:
@@ -196,11 +199,11 @@ def texts(says: str, rule: str = "must be an array of strings") -> Key:
     return Key(says, "array", rule, read)
 
 
-def hidden(says: str) -> Key:
+def hidden(says: str, check: Callable[[Secret], None] | None = None, rule: str | None = None) -> Key:
     """Return a key for a secret; ``secret_keys.py`` fetches it, no reader ever sees it."""
 
     def read(_: object, __: Path) -> object:
         raise Refused
 
-    rule = "must be given in its file, or as one plain string of at least one character in double quotes"
-    return Key(says, "secret", rule, read, secret=True)
+    form = "must be given in its file, or as one plain string of at least one character in double quotes"
+    return Key(says, "secret", rule or form, read, secret=True, check=check)

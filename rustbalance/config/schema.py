@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from rustbalance.config import keys
-from rustbalance.config.addresses import Address, UnixPath
+from rustbalance.config import cluster_keys, keys
+from rustbalance.config.addresses import Address, HostPort, UnixPath
 from rustbalance.config.keys import found_out, later
 from rustbalance.config.tls_check import TlsCheck
 from rustbalance.onion.address import OnionAddress
@@ -31,10 +31,14 @@ class Node(Section, frozen=True, kw_only=True):
     id: Annotated[
         str, keys.matching("Name of this node.", "must be 1 to 64 characters of a-z, 0-9 and -", r"[a-z0-9-]{1,64}")
     ]
-    priority: Annotated[int, later(keys.whole("Who publishes: the lower number wins, ties go by id.", 0, 65535))] = 100
-    clock_skew_tolerance_secs: Annotated[
-        float, later(keys.seconds("How far the clocks of two nodes may differ.", 0, 60))
-    ] = 5
+    priority: Annotated[int, keys.whole("Who publishes: the lower number wins, ties go by id.", 0, 65535)] = 100
+    key: Annotated[
+        Secret | None,
+        found_out(
+            cluster_keys.key_of_32("What tells this node from all others."), "made in `<state_dir>` at the first start"
+        ),
+    ] = None
+    clock_skew_tolerance_secs: Annotated[float, keys.seconds("How far the clocks of two nodes may differ.", 0, 60)] = 5
     hidden_service_dir: Annotated[
         Path,
         found_out(
@@ -164,40 +168,48 @@ class Coordination(Section, frozen=True, kw_only=True):
     """How the nodes of a cluster talk with each other."""
 
     mode: Annotated[
-        Literal["tor", "wireguard", "direct"],
-        later(keys.choice("What carries the messages.", "tor", "wireguard", "direct")),
+        Literal["tor", "wireguard", "direct"], keys.choice("What carries the messages.", "tor", "wireguard", "direct")
     ] = "tor"
-    listen: Annotated[
-        str, later(keys.matching("Direct: where to listen.", "must have the form HOST:PORT", r"\S{1,260}:\d{1,5}"))
-    ] = "127.0.0.1:0"
-    peers: Annotated[tuple[str, ...], later(keys.texts("Direct: other nodes, HOST:PORT each."))] = ()
-    heartbeat_interval_secs: Annotated[float, later(keys.seconds("Time between two heartbeats.", 0.1, 60))] = 2
-    heartbeat_timeout_secs: Annotated[float, later(keys.seconds("Silence after which a node is gone.", 1, 600))] = 8
-    lease_duration_secs: Annotated[float, later(keys.seconds("How long a publisher's lease lasts.", 1, 600))] = 8
-    backoff_jitter_secs: Annotated[float, later(keys.seconds("Random part of waiting times.", 0, 60))] = 1
-    cluster_token: Annotated[Secret | None, later(keys.hidden("What the nodes share."))] = None
-    previous_cluster_token: Annotated[Secret | None, later(keys.hidden("The token before, still heard."))] = None
-    previous_cluster_token_expires: Annotated[
-        str | None, later(keys.matching("Until when.", "must be a time of RFC 3339", r"[0-9TtZz:.+ -]{20,40}"))
+    listen: Annotated[str, cluster_keys.listening("Direct: where to listen.")] = "127.0.0.1:0"
+    peers: Annotated[tuple[str, ...], cluster_keys.local_addresses("Direct: other nodes to begin with.")] = ()
+    heartbeat_interval_secs: Annotated[float, keys.seconds("Time between two heartbeats.", 0.1, 60)] = 2
+    heartbeat_timeout_secs: Annotated[float, keys.seconds("Silence after which a node is gone.", 1, 600)] = 8
+    lease_duration_secs: Annotated[float, keys.seconds("How long a publisher's lease lasts.", 1, 600)] = 8
+    backoff_jitter_secs: Annotated[float, keys.seconds("Random part of waiting times.", 0, 60)] = 1
+    cluster_token: Annotated[
+        Secret | None, cluster_keys.unguessable("What all nodes share; none: this node stays alone.")
     ] = None
-    token_grace_secs: Annotated[float, later(keys.seconds("How long both tokens are heard.", 1, 86400))] = 60
-    join_secret: Annotated[Secret | None, later(keys.hidden("Lets a new node join; none: no node can."))] = None
+    previous_cluster_token: Annotated[
+        Secret | None, cluster_keys.unguessable("The token before, still heard for a while.")
+    ] = None
+    previous_cluster_token_expires: Annotated[
+        float | None, cluster_keys.date("Until when the token before is heard.")
+    ] = None
+    token_grace_secs: Annotated[float, keys.seconds("How long both tokens are heard after a change.", 1, 86400)] = 60
+    join_secret: Annotated[Secret | None, cluster_keys.path_secret("Lets new nodes ask to join; none: none can.")] = (
+        None
+    )
 
 
 class Wireguard(Section, frozen=True, kw_only=True):
     """The WireGuard tunnel between the nodes."""
 
     interface: Annotated[
-        str, later(keys.matching("Name of the interface.", "must be 1 to 15 characters", r"[A-Za-z0-9_.-]{1,15}"))
+        str, keys.matching("Name of the interface.", "must be 1 to 15 of A-Z a-z 0-9 _ . -", r"[A-Za-z0-9_.-]{1,15}")
     ] = "wg-rb"
-    listen_port: Annotated[int, later(keys.port("UDP port."))] = 51820
-    tunnel_ip: Annotated[str | None, later(keys.host("Our address inside the tunnel."))] = None
-    private_key: Annotated[Secret | None, later(keys.hidden("Our key."))] = None
-    external_endpoint: Annotated[Address | None, later(keys.address("Where others reach us."))] = None
+    listen_port: Annotated[int, keys.port("UDP port.")] = 51820
+    network: Annotated[str, cluster_keys.network("All addresses inside the tunnel; the same on every node.")] = (
+        "10.200.200.0/24"
+    )
+    tunnel_ip: Annotated[
+        str | None, found_out(cluster_keys.ip("Our address inside the tunnel."), "given to us when we join")
+    ] = None
+    private_key: Annotated[Secret | None, cluster_keys.key_of_32("Our key.")] = None
+    external_endpoint: Annotated[HostPort | None, cluster_keys.host_port("Where others reach us, if they can.")] = None
     peers: Annotated[
-        tuple[str, ...], later(keys.texts("Tables with id, endpoint, tunnel_ip and public_key.", "must be empty"))
+        tuple[cluster_keys.WireguardPeer, ...], cluster_keys.wireguard_peers("Other nodes to begin with.")
     ] = ()
-    userspace: Annotated[str | None, later(keys.program("The program to use when the kernel has no WireGuard."))] = None
+    userspace: Annotated[str | None, keys.program("The program to use when the kernel has no WireGuard.")] = None
 
 
 class Canary(Section, frozen=True, kw_only=True):

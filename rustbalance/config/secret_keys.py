@@ -33,7 +33,18 @@ def fetch_secrets(draft: Draft, inline: Mapping[str, Secret], credentials: Path 
             else:
                 if secret is not None:
                     found[entry.dotted] = secret
+                    _check(entry, draft, secret)
     return found
+
+
+def _check(entry: Entry, draft: Draft, secret: Secret) -> None:
+    """See that a secret keeps its own rule; that it is there at all is what rules between keys ask for."""
+    draft.held.add(entry.dotted)
+    if entry.key.check is not None:
+        try:
+            entry.key.check(secret)
+        except Refused as refusal:
+            draft.complain(entry.dotted, str(refusal) or entry.key.rule)
 
 
 def _fetch(entry: Entry, draft: Draft, inline: Mapping[str, Secret], credentials: Path | None) -> Secret | None:

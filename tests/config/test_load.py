@@ -16,6 +16,17 @@ from tests.config.case import FINE, ONION, OTHER_ONION, ConfigCase, document, sp
 
 #: A change to a configuration that is fine, and the key and a part of the complaint that it must bring about.
 #: Each key that this version has is here with its rule; so is each rule between keys.
+STRONG = "0123456789abcdef0123456789abcdef"
+KEY32 = "A" * 43 + "="
+DIRECT: dict[str, str | None] = {"coordination__mode": '"direct"'}
+TOKEN: dict[str, str | None] = {"coordination__cluster_token": f'"{STRONG}"'}
+EXPIRES: dict[str, str | None] = {"coordination__previous_cluster_token_expires": '"2027-01-31T12:00:00Z"'}
+WIREGUARD: dict[str, str | None] = {
+    "coordination__mode": '"wireguard"',
+    "wireguard__private_key": f'"{KEY32}"',
+}
+PEER = f'{{id = "b", tunnel_ip = "10.200.200.2", public_key = "{KEY32}"}}'
+
 BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"state_dir": "1"}, "state_dir", "must be a path"),
     ({"state_dir": '""'}, "state_dir", "not empty"),
@@ -119,6 +130,69 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 7200"),
     ({"publish__max_intro_points": "21"}, "publish.max_intro_points", "from 1 to 20"),
     ({"publish__min_directories": "9"}, "publish.min_directories", "from 1 to 8"),
+    ({"node__priority": "-1"}, "node.priority", "from 0 to 65535"),
+    ({"node__clock_skew_tolerance_secs": "61"}, "node.clock_skew_tolerance_secs", "from 0 to 60"),
+    ({"node__key": '"short"'}, "node.key", "must be 32 bytes in base64"),
+    ({"coordination__mode": '"udp"'}, "coordination.mode", 'one of "tor", "wireguard", "direct"'),
+    ({"coordination__listen": '"127.0.0.1:0"'}, "coordination.listen", 'only with coordination.mode = "direct"'),
+    ({**DIRECT, "coordination__listen": '"8.8.8.8:1"'}, "coordination.listen", "on loopback or in a private network"),
+    ({**DIRECT, "coordination__listen": '"host:1"'}, "coordination.listen", "must have the form IP:PORT"),
+    ({"coordination__peers": '["10.0.0.1:1"]', **TOKEN}, "coordination.peers", "only with coordination.mode"),
+    ({**DIRECT, **TOKEN, "coordination__peers": '["10.0.0.1:0"]'}, "coordination.peers", "an array of IP:PORT"),
+    ({**DIRECT, "coordination__peers": '["10.0.0.1:1"]'}, "coordination.cluster_token", "coordination.peers is"),
+    ({"coordination__heartbeat_interval_secs": "0"}, "coordination.heartbeat_interval_secs", "from 0.1 to 60"),
+    ({"coordination__heartbeat_timeout_secs": "0.5"}, "coordination.heartbeat_timeout_secs", "from 1 to 600"),
+    ({"coordination__heartbeat_timeout_secs": "3"}, "coordination.heartbeat_timeout_secs", "at least twice"),
+    ({"coordination__lease_duration_secs": "601"}, "coordination.lease_duration_secs", "from 1 to 600"),
+    ({"coordination__lease_duration_secs": "3.9"}, "coordination.lease_duration_secs", "at least twice"),
+    ({"coordination__backoff_jitter_secs": "-1"}, "coordination.backoff_jitter_secs", "from 0 to 60"),
+    ({"coordination__token_grace_secs": "0"}, "coordination.token_grace_secs", "from 1 to 86400"),
+    ({"coordination__cluster_token": '"only a few words"'}, "coordination.cluster_token", "can be guessed"),
+    ({"coordination__cluster_token": '""'}, "coordination.cluster_token", "must be written as"),
+    ({"coordination__cluster_token": f'"{"ab" * 40}"'}, "coordination.cluster_token", "can be guessed"),
+    (
+        {**TOKEN, **EXPIRES, "coordination__previous_cluster_token": '"too short"'},
+        "coordination.previous_cluster_token",
+        "can be guessed",
+    ),
+    (
+        {**TOKEN, "coordination__previous_cluster_token": f'"{STRONG[::-1]}"'},
+        "coordination.previous_cluster_token_expires",
+        "must be given together",
+    ),
+    ({**TOKEN, **EXPIRES}, "coordination.previous_cluster_token_expires", "only with coordination.previous"),
+    (
+        {"coordination__previous_cluster_token": f'"{STRONG}"', **EXPIRES},
+        "coordination.cluster_token",
+        "must be given when coordination.previous_cluster_token is",
+    ),
+    ({**TOKEN, "coordination__join_secret": '"short"'}, "coordination.join_secret", "can be guessed"),
+    ({**TOKEN, "coordination__join_secret": f'"{STRONG}/"'}, "coordination.join_secret", "as it stands in a path"),
+    ({"coordination__join_secret": f'"{STRONG}"'}, "coordination.cluster_token", "coordination.join_secret is"),
+    ({"coordination__mode": '"wireguard"'}, "wireguard.private_key", "must be given with coordination.mode"),
+    ({**WIREGUARD, "wireguard__private_key": '"short"'}, "wireguard.private_key", "must be 32 bytes in base64"),
+    ({**WIREGUARD, "wireguard__interface": '"a b"'}, "wireguard.interface", "1 to 15"),
+    ({**WIREGUARD, "wireguard__listen_port": "0"}, "wireguard.listen_port", "from 1 to 65535"),
+    ({"wireguard__listen_port": "51820"}, "wireguard.listen_port", 'only with coordination.mode = "wireguard"'),
+    ({**WIREGUARD, "wireguard__network": '"10.0.0.1/24"'}, "wireguard.network", "must be a network"),
+    ({**WIREGUARD, "wireguard__network": '"10.0.0.0/31"'}, "wireguard.network", "room for two"),
+    ({**WIREGUARD, "wireguard__tunnel_ip": '"10.200.201.1"'}, "wireguard.tunnel_ip", "must be in wireguard.network"),
+    ({**WIREGUARD, "wireguard__tunnel_ip": '"10.200.200.1/24"'}, "wireguard.tunnel_ip", "must be an IP address"),
+    ({**WIREGUARD, "wireguard__external_endpoint": '"unix:x"'}, "wireguard.external_endpoint", "HOST:PORT"),
+    ({**WIREGUARD, "wireguard__userspace": '""'}, "wireguard.userspace", "name or the path of a program"),
+    ({**WIREGUARD, "wireguard__peers": '[{id = "b"}]'}, "wireguard.peers", "must be tables with id"),
+    ({**WIREGUARD, "wireguard__peers": f"[{PEER}]"}, "coordination.cluster_token", "wireguard.peers is"),
+    ({**WIREGUARD, **TOKEN, "wireguard__peers": f"[{PEER}, {PEER}]"}, "wireguard.peers", "that nobody else has"),
+    (
+        {**WIREGUARD, **TOKEN, "wireguard__peers": f"[{PEER}]", "wireguard__tunnel_ip": '"10.200.200.2"'},
+        "wireguard.peers",
+        "this node included",
+    ),
+    (
+        {**WIREGUARD, **TOKEN, "wireguard__peers": f"[{PEER.replace('.200.2', '.201.2')}]"},
+        "wireguard.peers",
+        "have their tunnel_ip in",
+    ),
     ({"security__require_mlock": '"yes"'}, "security.require_mlock", "must be true or false"),
     ({"logging__format": '"xml"'}, "logging.format", 'must be one of "text", "json"'),
     ({"logging__level": '"loud"'}, "logging.level", "must be one of"),

@@ -7,7 +7,7 @@ from rustbalance.config.outline import every_entry, known_names, secret_names, s
 #: The names of the outside contract that people and their scripts rely on.
 CONTRACT = """\
 state_dir local_port listen control_socket shutdown_deadline_secs
-node.id node.priority node.clock_skew_tolerance_secs node.hidden_service_dir
+node.id node.priority node.key node.key_file node.clock_skew_tolerance_secs node.hidden_service_dir
 master.onion_address master.identity_key_path
 target.onion_address target.address target.port target.use_tls target.tls_verify target.host_header
 target.connect_timeout_secs target.idle_timeout_secs target.max_connections
@@ -24,7 +24,7 @@ coordination.cluster_token coordination.cluster_token_file coordination.previous
 coordination.previous_cluster_token_file coordination.previous_cluster_token_expires coordination.token_grace_secs
 coordination.join_secret coordination.join_secret_file
 wireguard.interface wireguard.listen_port wireguard.tunnel_ip wireguard.private_key wireguard.private_key_file
-wireguard.external_endpoint wireguard.peers wireguard.userspace
+wireguard.external_endpoint wireguard.peers wireguard.userspace wireguard.network
 canary.enabled canary.path canary.interval_secs canary.failure_threshold canary.token canary.token_file
 canary.startup_delay_secs canary.timeout_secs
 metrics.enabled metrics.listen_addr metrics.port console.enabled console.authorized_keys
@@ -44,6 +44,7 @@ class OutlineTests(SynchronousTestCase):
         self.assertEqual(
             set(secret_names()),
             {
+                "node.key",
                 "tor.control_password",
                 "coordination.cluster_token",
                 "coordination.previous_cluster_token",

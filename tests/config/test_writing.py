@@ -57,7 +57,8 @@ class RenderTests(ConfigCase):
 
 
 def _tables(name: str, **values: object) -> dict[str, object]:
-    tables: dict[str, object] = {section: {} for section in ("master", "tor", "publish", "security", "logging")}
+    empty = ("master", "tor", "publish", "coordination", "wireguard", "security", "logging")
+    tables: dict[str, object] = {section: {} for section in empty}
     return {**tables, name: values}
 
 

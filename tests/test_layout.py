@@ -21,6 +21,7 @@ DIRECTIONS: dict[str, set[str]] = {
     "secrets": set(),
     "life": {"moment"},
     "onion": {"secrets"},
+    "cluster": {"moment", "secrets", "onion"},
     "secret_files": {"files", "secrets"},
     "key_files": GROUND | {"secret_files", "onion"},
     "ops": {"life", "files", "moment"},
@@ -40,6 +41,7 @@ DIRECTIONS: dict[str, set[str]] = {
 #: Modules (or whole rooms) that decide and never act: no I/O, no clock, no randomness of their own.
 PURE = (
     "rustbalance.moment",
+    "rustbalance.cluster",
     "rustbalance.onion",
     "rustbalance.ops.status",
     "rustbalance.wiring",

@@ -73,7 +73,7 @@ class Envelope:
     def encode(self) -> bytes:
         """Return its bytes, which are what is signed."""
         name = self.sender.encode("ascii")
-        time = int(self.wall * _MICROSECONDS)
+        time = round(self.wall * _MICROSECONDS)
         return _FIELDS.pack(self.boot, self.sequence, time, len(name)) + name + self.message
 
 

@@ -1,8 +1,8 @@
 """
 Frames: messages that say who sent them, that nobody else can read or change, and that count once.
 
-Owns: sealing, and every reason not to open. In: messages, or frames; out: the other, or ``Refused``. Whatever carries a
-frame need not be trusted.
+Owns: sealing, and that a sender is heard, as itself and once. In: messages, or frames; out: the other, or ``Refused``.
+Whatever carries a frame need not be trusted.
 
 A frame is encrypted and authenticated with a key of the cluster token, which keeps outsiders out, and inside that
 signed with the key of its node, which keeps members from speaking for each other. It carries the sender's boot id and
@@ -12,21 +12,9 @@ a sequence number, which make it count once, and the time, which makes an old on
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-from rustbalance.cluster.envelope import (
-    MAX_FRAME,
-    OVERHEAD,
-    Envelope,
-    Header,
-    MalformedFrame,
-    Signed,
-    pack,
-    read_header,
-    unpack,
-)
-from rustbalance.cluster.envelope import NONCE as NONCE_SIZE
+from rustbalance.cluster.envelope import MAX_FRAME, NONCE, OVERHEAD, Envelope, Header, Signed, pack
 from rustbalance.cluster.keys import KeyRing, NodeKey, Purpose
 from rustbalance.cluster.messages import (
     IntroPoints,
@@ -41,41 +29,16 @@ from rustbalance.cluster.messages import (
     encode,
 )
 from rustbalance.cluster.records import NotSigned, check_record
+from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, read_message, unseal
 from rustbalance.cluster.replay import ReplayGuard
 from rustbalance.moment import Moment
+
+__all__ = ["FrameOpener", "FrameSealer", "MessageTooLarge", "Opened", "Reason", "Refused", "nobody", "opened", "seal"]
 
 MAX_MESSAGE: Final = MAX_FRAME - OVERHEAD
 """Bytes of the largest message, encoded."""
 SKEW: Final = 5.0
 """Seconds by which a frame's time may differ from ours, unless told otherwise."""
-
-
-class Reason(StrEnum):
-    """Why a frame was not opened: the label of ``messages_rejected_total``."""
-
-    OVERSIZED = "oversized"
-    MALFORMED = "malformed"
-    UNKNOWN_KEY = "unknown_key"
-    BAD_MAC = "bad_mac"
-    UNKNOWN_SENDER = "unknown_sender"
-    BAD_SIGNATURE = "bad_signature"
-    STALE_CLOCK = "stale_clock"
-    REPLAY = "replay"
-
-
-class Refused(ValueError):
-    """
-    A frame is not taken; ``reason`` is the label to count it by.
-
-    ``sender`` is the member that has signed it, None as long as that was not proved. ``ahead`` are the seconds by which
-    its clock is ahead of ours (negative: behind), for ``stale_clock`` only.
-    """
-
-    def __init__(self, reason: Reason, sentence: str, sender: NodeId | None = None, ahead: float | None = None) -> None:
-        super().__init__(sentence)
-        self.reason = reason
-        self.sender = sender
-        self.ahead = ahead
 
 
 class MessageTooLarge(ValueError):
@@ -115,7 +78,7 @@ def seal(
         raise MessageTooLarge(f"a message must have at most {MAX_MESSAGE} bytes, not {len(message)}")
     header = Header(purpose, ring.current.key_id)
     envelope = Envelope(sender, boot, sequence, wall, message)
-    return pack(envelope, header, ring.current.of(purpose), node_key, random_bytes(NONCE_SIZE))
+    return pack(envelope, header, ring.current.of(purpose), node_key, random_bytes(NONCE))
 
 
 class FrameSealer:
@@ -221,63 +184,6 @@ class FrameOpener:
         if record is None or not self._welcome(record):
             raise Refused(Reason.UNKNOWN_SENDER, "the sender is no member of this cluster")
         return record.public_key
-
-
-def unseal(data: bytes, ring: KeyRing, purpose: Purpose, now: Moment) -> Signed:
-    """
-    Open the outer part of a frame.
-
-    :raises Refused: it is oversized or malformed, its key is not known, or it was not sealed with that key.
-    """
-    if len(data) > MAX_FRAME:
-        raise Refused(Reason.OVERSIZED, f"a frame must have at most {MAX_FRAME} bytes, not {len(data)}")
-    try:
-        header = read_header(data)
-        if header.purpose is not purpose:
-            raise Refused(Reason.MALFORMED, f"a frame must be for the purpose {purpose} here")
-        keys = ring.find(header.key_id, now.wall)
-        if keys is None:
-            raise Refused(Reason.UNKNOWN_KEY, "the frame is sealed for another cluster token")
-        signed = unpack(data, header, keys.of(purpose))
-    except MalformedFrame as error:
-        raise Refused(Reason.MALFORMED, str(error)) from None
-    if signed is None:
-        raise Refused(Reason.BAD_MAC, "the frame was changed, or sealed with another key")
-    return signed
-
-
-def check_signature(signed: Signed, public_key: bytes) -> None:
-    """
-    See that the sender has signed it.
-
-    :raises Refused: somebody else has.
-    """
-    if not signed.is_signed_by(public_key):
-        raise Refused(Reason.BAD_SIGNATURE, "the frame is not signed by the node that it says it is from")
-
-
-def check_clock(envelope: Envelope, behind: float, before: float, now: Moment) -> None:
-    """
-    See that a frame's time is at most ``behind`` seconds behind ours, and ``before`` before it.
-
-    :raises Refused: it is not.
-    """
-    ahead = envelope.wall - now.wall
-    if not -behind <= ahead <= before:
-        sentence = f"the sender's clock is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}, or it took as long"
-        raise Refused(Reason.STALE_CLOCK, sentence, envelope.sender, ahead)
-
-
-def read_message(envelope: Envelope) -> Message:
-    """
-    Return the message in an envelope whose sender is proved.
-
-    :raises Refused: it is malformed.
-    """
-    try:
-        return decode(envelope.message)
-    except MalformedMessage as error:
-        raise Refused(Reason.MALFORMED, str(error), envelope.sender) from None
 
 
 def opened(envelope: Envelope, public_key: bytes, message: Message) -> Opened:

@@ -12,19 +12,11 @@ from collections import Counter
 from typing import Final
 
 from rustbalance.cluster.envelope import Envelope, Signed
-from rustbalance.cluster.frames import (
-    Opened,
-    Reason,
-    Refused,
-    check_clock,
-    check_signature,
-    opened,
-    read_message,
-    unseal,
-)
+from rustbalance.cluster.frames import Opened, opened
 from rustbalance.cluster.keys import KeyRing, Purpose
 from rustbalance.cluster.messages import JoinRequest, JoinResponse, NodeRecord
 from rustbalance.cluster.records import NotSigned, check_record
+from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, read_message, unseal
 from rustbalance.moment import Moment
 
 LARGEST_REQUEST: Final = 8192

@@ -75,7 +75,7 @@ class RoundTripTests(SynchronousTestCase):
             node_ids,
             st.binary(min_size=16, max_size=16),
             st.integers(0, 2**64 - 1),
-            st.integers(0, 2**40).map(float),
+            st.integers(0, 2**33).map(float),
             st.binary(max_size=3000),
         ),
         st.builds(Header, st.sampled_from(Purpose), st.binary(min_size=8, max_size=8)),

@@ -43,6 +43,8 @@ PURE = (
     "rustbalance.moment",
     "rustbalance.cluster",
     "rustbalance.onion",
+    "rustbalance.mesh.outbox",
+    "rustbalance.mesh.streams",
     "rustbalance.ops.status",
     "rustbalance.wiring",
     "rustbalance.proxy.bodies",

@@ -177,7 +177,7 @@ class StreamCarrier(Carrier):
             links_up=len(self._links) - len(down),
             links_down=len(down),
             frames_dropped=self._dropped + sum(link.dropped for link in self._links.values()),
-            problem=self.problem or _sentence(down),
+            problem="; ".join(filter(None, (self.problem, _sentence(down)))) or None,
         )
 
     def _accepting(self) -> Stream:

@@ -250,8 +250,9 @@ class FakeControlConnection(LineReceiver):
     def _answer_setconf(self, rest: str, body: bytes) -> Iterator[str]:
         pairs = [(key, re.sub(r"\\(.)", r"\1", quoted) or plain) for key, quoted, plain in _PAIR.findall(rest)]
         services = [(key, value) for key, value in pairs if key.startswith("HiddenService")]
+        instance = ("HiddenServiceOnionBalanceInstance", "1") in services
         for key, value in services:
-            if key == "HiddenServiceDir" and not (Path(value) / "ob_config").exists():
+            if instance and key == "HiddenServiceDir" and not (Path(value) / "ob_config").exists():
                 yield "513 Unacceptable option value: Failed to configure rendezvous options. See logs for details."
                 return
         if services:

@@ -45,8 +45,20 @@ class LocalAnswer:
         return b"\r\n".join(lines) + b"\r\n\r\n" + (self.body if body else b"")
 
 
-#: Looks at a request before anything is sent to the target; an answer ends it here.
-Intercept = Callable[[RequestHead], LocalAnswer | None]
+@dataclass(frozen=True)
+class BodyWanted:
+    """
+    An answer that needs the body first, of at most ``limit`` bytes.
+
+    ``answer`` is called with it once, or with None when it is longer, broken off, too slow or malformed.
+    """
+
+    limit: int
+    answer: Callable[[bytes | None], LocalAnswer]
+
+
+#: Looks at a request before anything is sent to the target; an answer, at once or after the body, ends it here.
+Intercept = Callable[[RequestHead], LocalAnswer | BodyWanted | None]
 
 
 def _page(status: int, reason: bytes) -> LocalAnswer:

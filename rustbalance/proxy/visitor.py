@@ -12,6 +12,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from rustbalance.proxy.collecting import Collecting
 from rustbalance.proxy.exchange import Exchange
 from rustbalance.proxy.heads import MalformedMessage
 from rustbalance.proxy.pages import PAGES, LocalAnswer
@@ -35,7 +36,7 @@ class Visitor(Stream):
         self.deadline = shared.deadlines.now + shared.settings.keep_alive
         self._shared = shared
         self._left = left
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Collecting | None = None
         self._request: RequestHead | None = None
         self._in_head = False
         self._advancing = False
@@ -163,11 +164,14 @@ class Visitor(Stream):
         return True
 
     def _serve(self, request: RequestHead) -> None:
-        page = self._shared.intercept(request)
-        if page is not None:
-            self.answer(page)
+        ours = self._shared.intercept(request)
+        if isinstance(ours, LocalAnswer):
+            self.answer(ours)
             return
-        self._exchange = Exchange(self, request, self._shared)
+        if ours is None:
+            self._exchange = Exchange(self, request, self._shared)
+        else:
+            self._exchange = Collecting(self, request, ours, self._shared)
         self._exchange.start()
 
     def _wait(self) -> None:

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from rustbalance.life import deferred, pause, within
 from rustbalance.proxy.front import Front
+from rustbalance.proxy.pages import Intercept, answer_reserved
 from rustbalance.proxy.settings import ProxySettings, Target
 from tests.proxy.origin import Origin
 
@@ -135,11 +136,18 @@ class ProxyCase(TestCase):
         self.cleanup(origin.close)
         return origin
 
-    def front(self, target: Target | Origin, listen: Path | int = 0, socks: Any = None, **settings: Any) -> Front:
+    def front(
+        self,
+        target: Target | Origin,
+        listen: Path | int = 0,
+        socks: Any = None,
+        intercept: Intercept = answer_reserved,
+        **settings: Any,
+    ) -> Front:
         """Run a front before ``target``; times are short."""
         where = target.target if isinstance(target, Origin) else target
         chosen: dict[str, Any] = {"tick": 0.05, "drain_timeout": 0.2, "connect_timeout": 2.0} | settings
-        front = Front(ProxySettings(listen, where, **chosen), lambda: socks, reactor)
+        front = Front(ProxySettings(listen, where, **chosen), lambda: socks, reactor, intercept)
         front.startService()
         self.cleanup(lambda: front.stopService() if front.running else pause(reactor, 0))
         return front

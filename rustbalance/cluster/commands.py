@@ -1,0 +1,142 @@
+"""
+What the cluster core wants done, and how it sees things.
+
+Owns: the values that ``ClusterCore`` returns, and what it asks to be kept on disk. In: nothing; out: values. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord, State
+
+
+class Certainty(StrEnum):
+    """
+    Whether what this node knows may replace what the directories hold.
+
+    ``CERTAIN``: yes. ``UNCERTAIN``: others may know more, so only when what is out there expires. ``UNKNOWN``: no; the
+    directories are left alone.
+    """
+
+    CERTAIN = "certain"
+    UNCERTAIN = "uncertain"
+    UNKNOWN = "unknown"
+
+
+class PersistedState(msgspec.Struct, frozen=True):
+    """
+    What a node must find again after a restart; on disk before anything that follows it is sent.
+
+    ``records``: all nodes but itself. ``absent``: those of them that were dead. ``revisions``: the highest counter
+    known for each blinded key (hexadecimal).
+    """
+
+    incarnation: int = 0
+    term: int = 0
+    points_version: int = 0
+    records: tuple[NodeRecord, ...] = ()
+    absent: tuple[NodeId, ...] = ()
+    revisions: dict[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a message to one node, or to every node whose record is known (None)."""
+
+    to: NodeId | None
+    message: Message
+
+
+@dataclass(frozen=True)
+class Persist:
+    """Keep this on disk, before the commands that follow are performed."""
+
+    state: PersistedState
+
+
+@dataclass(frozen=True)
+class BecomePublisher:
+    """Publish what ``SourcesChanged`` said last, as far as its certainty allows."""
+
+    term: int
+
+
+@dataclass(frozen=True)
+class StepDown:
+    """Do not publish any longer, uploads under way included."""
+
+    term: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class MembersChanged:
+    """Other nodes are known, or reached elsewhere: the carriers' peers."""
+
+    records: tuple[NodeRecord, ...]
+
+
+@dataclass(frozen=True)
+class SourcesChanged:
+    """
+    These sets of points are to be published, each by a name of its own.
+
+    Told to every node, so that the next publisher need not ask.
+    """
+
+    sources: Mapping[str, IntroPoints]
+    certainty: Certainty
+
+
+@dataclass(frozen=True)
+class RevisionsLearned:
+    """Counters up to these have been used somewhere; ours must be higher."""
+
+    revisions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Log:
+    """A line for the log; ``level`` is "debug", "info" or "warn"."""
+
+    level: str
+    text: str
+
+
+Command = Send | Persist | BecomePublisher | StepDown | MembersChanged | SourcesChanged | RevisionsLearned | Log
+
+
+@dataclass(frozen=True)
+class MemberView:
+    """One node, as this one sees it; ``silent``: seconds since it was last heard of, None if never."""
+
+    id: NodeId
+    state: State
+    priority: int
+    incarnation: int
+    silent: float | None
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """
+    The cluster, as this node sees it.
+
+    ``publisher``: whose lease runs, for another ``lease_left`` seconds. ``round``: which takeover that was; the number
+    for people, ``term`` is for comparing. ``phase``: what this node is doing about publishing.
+    """
+
+    me: NodeId
+    state: State
+    members: tuple[MemberView, ...]
+    publisher: NodeId | None
+    term: int
+    round: int
+    lease_left: float
+    phase: str
+    certainty: Certainty
+    isolated: bool
+    sources: tuple[str, ...]

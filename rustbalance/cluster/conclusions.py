@@ -1,0 +1,71 @@
+"""
+What this node concludes from all that it knows.
+
+Owns: the states of the members, whether we are cut off, which points are to be published and how certain that is.
+In: the parts and monotonic times; out: ``SourcesChanged``, log lines, and the next second at which time alone changes
+something. Pure.
+"""
+
+from rustbalance.cluster.commands import Certainty, Log, SourcesChanged
+from rustbalance.cluster.membership import NEVER, Census, Member
+from rustbalance.cluster.messages import IntroPoints, State
+from rustbalance.cluster.parts import Parts
+from rustbalance.cluster.sources import certainty, source_name
+
+
+class Conclusions:
+    """The judgement of the node whose ``parts`` these are."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._started = NEVER
+        self.census = Census(1, 1)
+        self.discovering = False
+        self.sources: dict[str, IntroPoints] = {}
+        self.certainty = Certainty.UNKNOWN
+        self.due = NEVER
+
+    def start(self, now: float) -> None:
+        """We listen from now on."""
+        self._started = now
+
+    def excuse(self, seconds: float) -> None:
+        """We were not running for so long."""
+        self._started += seconds
+
+    def draw(self, now: float) -> list[SourcesChanged]:
+        """Think it all over; return what it changes for whoever publishes."""
+        parts = self._parts
+        parts.members.settle(lambda member: parts.sources.usable(member.id, member.incarnation, now), now)
+        self._report()
+        self.census = parts.members.census(now)
+        self.discovering = any(each.state is State.JOINING and each.since <= self._started for each in parts.members)
+        self.due = min(parts.members.due(now), parts.sources.due(now))
+        sources, certain = self._wanted(now)
+        if certain is self.certainty and sources == self.sources:
+            return []
+        self.sources, self.certainty = sources, certain
+        return [SourcesChanged(sources, certain)]
+
+    def _wanted(self, now: float) -> tuple[dict[str, IntroPoints], Certainty]:
+        parts = self._parts
+        present = [each for each in parts.members if each.present]
+        sources = parts.sources.of((each.id for each in present if each.state is State.HEALTHY), now)
+        if parts.own.state() is State.HEALTHY:
+            sources |= {source_name(points): points for points in parts.own.sets.values() if points.inner}
+        waiting = parts.sources.waiting((each.id for each in present if _serves(each)), now)
+        return sources, certainty(sources, discovering=self.discovering, isolated=self.census.isolated, waiting=waiting)
+
+    def _report(self) -> None:
+        absent = frozenset(each.id for each in self._parts.members if each.state is State.DEAD)
+        if absent == self._parts.absent:
+            return
+        for node in sorted(absent - self._parts.absent):
+            self._parts.out.append(Log("warn", f"node {node} is not heard any more"))
+        for node in sorted(self._parts.absent - absent):
+            self._parts.out.append(Log("info", f"node {node} is back"))
+        self._parts.absent = absent
+
+
+def _serves(member: Member) -> bool:
+    return member.declared is not State.UNHEALTHY

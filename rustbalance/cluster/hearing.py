@@ -1,0 +1,111 @@
+"""
+What this node makes of what others say.
+
+Owns: the meaning of each message. In: opened messages with monotonic times; out: changes in the parts, and answers.
+Pure.
+"""
+
+from rustbalance.cluster.membership import Member
+from rustbalance.cluster.messages import (
+    Heartbeat,
+    IntroPoints,
+    LeaseClaim,
+    LeaseRelease,
+    Message,
+    NodeId,
+    PeerAnnounce,
+    PeerState,
+    State,
+)
+from rustbalance.cluster.parts import Parts
+
+
+class Hearing:
+    """The ears of the node whose ``parts`` these are."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def hear(self, sender: NodeId, message: Message, now: float) -> None:
+        """``sender`` says this; a node that is no member can only announce records."""
+        parts = self._parts
+        member = parts.members.get(sender)
+        match message:
+            case Heartbeat() if member is not None:
+                self._heartbeat(member, message, now)
+            case IntroPoints() if member is not None and message.source == sender:
+                self._points(member, message, now)
+            case PeerAnnounce(records=records):
+                parts.learn_records(records, now)
+            case LeaseClaim() if member is not None:
+                if parts.succession.claimed(sender, message, now):
+                    parts.out.append(parts.speech.tell(member, now))
+            case LeaseRelease() if member is not None:
+                parts.succession.lease.release(sender, message.term)
+
+    def _points(self, member: Member, points: IntroPoints, now: float) -> None:
+        self._parts.learn_revisions(points.revisions)
+        if self._parts.sources.put(member.id, member.incarnation, points, now):
+            self._parts.restless = True
+
+    def _heartbeat(self, member: Member, heartbeat: Heartbeat, now: float) -> None:
+        parts = self._parts
+        if heartbeat.incarnation < member.incarnation:
+            parts.out.append(parts.speech.tell(member, now))
+            return
+        fresh = parts.members.hear(member, heartbeat.incarnation, heartbeat.beat, now)
+        told = [entry.id for entry in heartbeat.states if self._news(member.id, entry, now)]
+        parts.learn_revisions(heartbeat.revisions)
+        if fresh:
+            news = heartbeat.publisher in (None, member.id) or heartbeat.publisher in told
+            parts.succession.heartbeat(member.id, heartbeat, news, now)
+            self._declared(member, heartbeat, now)
+            self._compare(member, heartbeat, now)
+
+    def _declared(self, member: Member, heartbeat: Heartbeat, now: float) -> None:
+        """The node itself says how it is."""
+        parts = self._parts
+        before = (member.declared, member.drained, member.present)
+        member.declared, member.drained, member.priority = heartbeat.state, heartbeat.drained, heartbeat.priority
+        if parts.sources.announced(member.id, heartbeat.incarnation, heartbeat.points_version, now):
+            parts.restless = True
+        if heartbeat.state is State.DEAD:
+            parts.members.leave(member)
+        if before != (member.declared, member.drained, True):
+            parts.restless = True
+
+    def _compare(self, member: Member, heartbeat: Heartbeat, now: float) -> None:
+        """Help out a node that knows other records than we do, or takes itself for the publisher when we are."""
+        parts = self._parts
+        if heartbeat.table != parts.table.digest(parts.own.record):
+            parts.out += parts.speech.table(member.id, now)
+        if heartbeat.publisher == member.id and parts.succession.lease.publisher(now) == parts.me:
+            parts.out.append(parts.speech.tell(member, now))
+
+    def _news(self, sender: NodeId, entry: PeerState, now: float) -> bool:
+        """``sender`` believes this of somebody; return whether it proves a later beat of it."""
+        parts = self._parts
+        if entry.id == parts.me:
+            self._about_us(sender, entry, now)
+            return False
+        member = parts.members.get(entry.id)
+        if member is None:
+            return False
+        if entry.state is State.DEAD:
+            parts.restless |= parts.members.accuse(member, entry.incarnation, entry.beat, now)
+            return False
+        fresh = parts.members.hear(member, entry.incarnation, entry.beat, now)
+        parts.restless |= fresh and not member.present
+        return fresh
+
+    def _about_us(self, sender: NodeId, entry: PeerState, now: float) -> None:
+        """Refute what is not true of us: that we are dead, or an incarnation that we know nothing of."""
+        own = self._parts.own
+        ahead = (entry.incarnation, entry.beat) > (own.incarnation, own.beat)
+        if ahead or (entry.state is State.DEAD and entry.incarnation == own.incarnation):
+            self._parts.reincarnate(entry.incarnation)
+        elif (entry.state, entry.incarnation) == (
+            State.INITIALIZING,
+            own.incarnation,
+        ) and entry.beat > own.changed_beat:
+            self._parts.out += self._parts.speech.points(sender, now)

@@ -1,0 +1,256 @@
+"""
+A simulated node: the real cluster core and the real publishing cores, a made-up Tor, disk and clock.
+
+Owns: performing commands, one timer, crashes and hangs. In: frames and what happens to the node; out: frames and texts.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from rustbalance.cluster.commands import (
+    BecomePublisher,
+    Command,
+    Persist,
+    PersistedState,
+    Send,
+    SourcesChanged,
+    StepDown,
+)
+from rustbalance.cluster.core import ClusterCore
+from rustbalance.cluster.messages import IntroPoints, NodeRecord, PeerAnnounce, decode, encode
+from rustbalance.cluster.replay import ReplayGuard
+from rustbalance.moment import Moment
+from tests.sim.directories import EPOCH, made_up_points
+from tests.sim.network import Frame
+from tests.sim.publishing import Publishing
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+FRAME_OVERHEAD = 147
+"""Bytes that sealing adds to a message, besides the sender's name."""
+CLOCK_TOLERANCE = 5.0
+"""Seconds by which a frame's time may differ from ours."""
+MOST_QUEUED = 2000
+"""Frames that wait for a node that hangs."""
+
+
+@dataclass
+class Disk:
+    """What outlives a process."""
+
+    state: PersistedState | None = None
+    revisions: dict[bytes, int] = field(default_factory=dict)
+
+
+class SimulatedNode:
+    """
+    One node, down until ``boot``. ``skew``: seconds by which its clock is ahead; ``keys``: its Tor's introduction points.
+    """
+
+    def __init__(self, name: str, world: "World", priority: int, seeds: tuple[NodeRecord, ...] = ()) -> None:
+        self.name = name
+        self.world = world
+        self.priority = priority
+        self.seeds = seeds
+        self.public_key = name.encode().ljust(32, b"\0")
+        self.random = Random(f"{world.seed}/{name}")
+        self.disk = Disk()
+        self.skew = 0.0
+        self.keys: tuple[bytes, ...] = ()
+        self.up = self.hung = False
+        self.target_healthy = self.able = True
+        self.drained = False
+        self.sent_bytes = self.received_bytes = self.received_frames = 0
+        self._boots = self._generation = 0
+        self._queue: list[Frame] = []
+        self._alarm = float("inf")
+        self._to_do: deque[Command] = deque()
+        self._busy = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def clock(self) -> Moment:
+        """Read both clocks of this node."""
+        return Moment(self.world.agenda.now + self._offset, self.world.agenda.now + EPOCH + self.skew)
+
+    def record(self) -> NodeRecord:
+        """Return the record that its configuration makes."""
+        return NodeRecord(self.name, self.public_key, 0, self.priority, (f"direct:{self.name}:1",))
+
+    # What happens to it.
+
+    def boot(self) -> None:
+        """Start; without anything on disk it knows its seeds only."""
+        self._boots += 1
+        self._boot_id = self._boots.to_bytes(16, "big")
+        self._sequence, self._offset = 0, 1000.0 * self.random.random()
+        self._guard, self._alarm, self._queue = ReplayGuard(), float("inf"), []
+        self.up, self.hung = True, False
+        self.core = ClusterCore(self.record(), self.world.settings, self.disk.state, self.random.random)
+        self.publishing = Publishing(
+            self.name,
+            self.world.agenda,
+            self.random,
+            self.clock,
+            self._floor,
+            lambda revisions: self.do(self.core.used_revisions(revisions, self.clock())),
+            lambda directory, text: self.world.store(self, directory, text),
+            lambda text: self.world.oracle.built(self, text),
+            self.disk.revisions,
+        )
+        self.world.oracle.booted(self)
+        self.do(self.core.start(self.clock()))
+        self.do(self.core.learn(self.seeds, self.clock()))
+        self.tell_health()
+        self.world.agenda.after(0.5 + 2 * self.random.random(), self._tor_is_up, self._boots)
+
+    def crash(self) -> None:
+        """Be killed."""
+        self.world.oracle.not_offered(self.keys)
+        self.up, self.keys = False, ()
+        self.publishing.die()
+
+    def wipe(self) -> None:
+        """Lose what is on disk."""
+        self.disk = Disk()
+        self.world.oracle.wiped(self)
+
+    def stop(self) -> None:
+        """Be stopped properly."""
+        self.do(self.core.stop(self.clock()))
+        self.crash()
+
+    def hang(self) -> None:
+        """Be stopped by SIGSTOP, Tor too."""
+        self.hung = True
+
+    def resume(self) -> None:
+        """Go on after that: first with whatever has arrived, or with the timers."""
+        self.hung = False
+        waiting, self._queue = self._queue, []
+        for frame in waiting:
+            self.receive(frame)
+        self._wake(self._boots, self._alarm)
+
+    def rotate(self) -> None:
+        """Tor builds other introduction points."""
+        if self.able:
+            self._generation += 1
+            inner, keys = made_up_points(self.name, self._generation)
+            self._points(inner, keys)
+
+    def lose_tor(self) -> None:
+        """Tor dies, its introduction points with it."""
+        self.able = False
+        self._points(b"", ())
+        self.tell_health()
+
+    def regain_tor(self) -> None:
+        """Tor is back, with others."""
+        self.able = True
+        self.tell_health()
+        self.rotate()
+
+    def tell_health(self) -> None:
+        """Hand on what the probes say."""
+        self.do(self.core.set_health(self.target_healthy, self.drained, self.clock(), able=self.able))
+
+    # The shell that the real service is.
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame from the network, if ``FrameOpener`` would."""
+        if not self.up:
+            return
+        if self.hung:
+            self._queue = [*self._queue[-MOST_QUEUED:], frame]
+            return
+        now = self.clock()
+        stranger = frame.sender not in self.known
+        if stranger and not _introduces(frame):
+            return
+        key = frame.sender.encode()
+        if abs(frame.wall - now.wall) > CLOCK_TOLERANCE or not self._guard.is_new(key, frame.boot, frame.sequence):
+            return
+        self._guard.note(key, frame.boot, frame.sequence)
+        self.received_bytes += frame.size
+        self.received_frames += 1
+        self.world.oracle.received(self, frame)
+        self.do(self.core.receive(frame.sender, frame.message, now))
+
+    def do(self, commands: Sequence[Command]) -> None:
+        """Perform commands, after those that are being performed; then set the timer."""
+        self._to_do += commands
+        if self._busy:
+            return
+        self._busy = True
+        while self._to_do:
+            self._perform(self._to_do.popleft())
+        self._busy = False
+        due = self.core.due()
+        if due is not None and due < self._alarm:
+            self._alarm = due
+            self.world.agenda.after(max(1e-6, due - self.clock().mono), self._wake, self._boots, due)
+
+    @property
+    def known(self) -> set[str]:
+        """The names of the nodes whose records it has."""
+        return {member.id for member in self.core._parts.members}
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case Send(to, message):
+                data = encode(message)
+                targets = sorted(self.known) if to is None else [to]
+                self._send(targets, Frame(self.name, self._boot_id, 0, 0.0, decode(data), self._size(data)))
+            case Persist(state):
+                self.world.oracle.persisted(self, state)
+                self.disk.state = state
+            case BecomePublisher(term):
+                self.world.oracle.became_publisher(self, term)
+                self.publishing.become_publisher()
+            case StepDown():
+                self.world.agenda.note(f"{self.name} steps down: {command.reason}")
+                self.publishing.step_down()
+            case SourcesChanged(sources, certainty):
+                self.publishing.sources_changed(sources, certainty)
+
+    def _send(self, targets: Sequence[str], frame: Frame) -> None:
+        for target in targets:
+            self._sequence += 1
+            self.sent_bytes += frame.size
+            sealed = replace(frame, sequence=self._sequence, wall=self.clock().wall)
+            self.world.network.send(target, sealed)
+
+    def _size(self, data: bytes) -> int:
+        return len(data) + FRAME_OVERHEAD + len(self.name)
+
+    def _wake(self, boot: int, alarm: float) -> None:
+        if boot != self._boots or not self.up or self.hung:
+            return
+        if alarm == self._alarm:
+            self._alarm = float("inf")
+        self.do(self.core.wake(self.clock()))
+
+    def _tor_is_up(self, boot: int) -> None:
+        if boot == self._boots and self.up and not self.hung:
+            self.rotate()
+
+    def _points(self, inner: bytes, keys: tuple[bytes, ...]) -> None:
+        self.world.oracle.not_offered(self.keys)
+        self.keys = keys
+        self.world.oracle.offered(self.name, keys)
+        now = self.clock()
+        self.do(self.core.own_points(IntroPoints(source=self.name, version=0, sent_at=now.wall, inner=inner), now))
+
+    def _floor(self, blinded: str) -> int:
+        return self.core._parts.revisions.known().get(blinded, 0)
+
+
+def _introduces(frame: Frame) -> bool:
+    message = frame.message
+    return isinstance(message, PeerAnnounce) and any(record.id == frame.sender for record in message.records)

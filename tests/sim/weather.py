@@ -1,0 +1,166 @@
+"""
+Bad weather, and what comes after it.
+
+Owns: which misfortunes befall a cluster when, by chance. In: a world; out: a world that has had a hard time and then a
+quiet one, or ``Violation``.
+"""
+
+from random import Random
+
+from rustbalance.cluster.settings import ClusterSettings
+from tests.sim.node import SimulatedNode
+from tests.sim.oracle import Violation
+from tests.sim.world import World
+
+STORM = 60.0
+"""Seconds of bad weather."""
+CALM = 60.0
+"""Seconds of good weather after it, in which everything must come right."""
+STORM_SETTINGS = ClusterSettings(points_lifetime=30.0)
+"""An hour is too long for a short story."""
+
+
+class Weather:
+    """Misfortunes for ``world``."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = Random(f"{world.seed}/weather")
+        self._over = False
+
+    def begin(self) -> None:
+        """Let things happen from now on."""
+        self._world.agenda.after(5.0 + 10.0 * self._random.random(), self._next)
+
+    def end(self) -> None:
+        """Mend everything; fewer than half of the nodes may stay dead."""
+        world, random = self._world, self._random
+        self._over = True
+        world.network.fair()
+        world.agenda.note("calm")
+        for node in world.nodes:
+            node.skew = 2.0 * random.random() - 1.0
+            if node.up and node.hung:
+                node.resume()
+        dead = [node for node in world.nodes if not node.up]
+        may_rest = random.randint(0, (len(world.nodes) - 1) // 2)
+        for node in dead[may_rest:]:
+            self._return(node)
+        for node in world.nodes:
+            node.target_healthy, node.drained = True, False
+            node.publishing.failing = 0.0
+            if node.up:
+                node.tell_health()
+                if not node.able:
+                    node.regain_tor()
+            node.able = True
+
+    def _next(self) -> None:
+        if self._over:
+            return
+        self._befall()
+        self._world.agenda.after(self._random.expovariate(1 / 3.0), self._next)
+
+    def _befall(self) -> None:
+        random = self._random
+        node = random.choice(self._world.nodes)
+        whole = [self._partition, self._partition, self._heal, self._foul, self._foul]
+        if not node.up:
+            ills = [self._return, self._return, self._return_empty]
+        elif node.hung:
+            ills = [_resume]
+        else:
+            ills = [self._crash, self._stop, self._hang, self._step_clock, _rotate, _rotate, _switch_target]
+            ills += [_switch_drain, _switch_tor, self._fail_uploads]
+        if random.random() < 0.35:
+            misfortune = random.choice(whole)
+            self._world.agenda.note(f"weather: {misfortune.__name__}")
+            misfortune()
+        else:
+            ill = random.choice(ills)
+            self._world.agenda.note(f"weather: {ill.__name__} {node}")
+            ill(node)
+
+    def _partition(self) -> None:
+        random, names = self._random, [node.name for node in self._world.nodes]
+        some = set(random.sample(names, random.randint(1, len(names) - 1)))
+        self._world.network.cut(some, both_ways=random.random() < 0.6)
+
+    def _heal(self) -> None:
+        self._world.network.blocked.clear()
+
+    def _foul(self) -> None:
+        self._world.network.foul()
+
+    def _crash(self, node: SimulatedNode) -> None:
+        node.crash()
+
+    def _stop(self, node: SimulatedNode) -> None:
+        node.stop()
+
+    def _hang(self, node: SimulatedNode) -> None:
+        node.hang()
+        self._world.agenda.after(40.0 * self._random.random(), _resume, node)
+
+    def _return(self, node: SimulatedNode) -> None:
+        if node.disk.state is None:
+            self._world.rejoin(node)
+        else:
+            node.boot()
+
+    def _return_empty(self, node: SimulatedNode) -> None:
+        node.wipe()
+        self._world.rejoin(node)
+
+    def _step_clock(self, node: SimulatedNode) -> None:
+        random = self._random
+        node.skew = random.choice((-1.0, 1.0)) * random.choice((1.0, 3.0, 100.0)) * random.random()
+
+    def _fail_uploads(self, node: SimulatedNode) -> None:
+        node.publishing.failing = self._random.choice((0.0, 0.3, 0.9))
+
+
+def _resume(node: SimulatedNode) -> None:
+    if node.up and node.hung:
+        node.resume()
+
+
+def _rotate(node: SimulatedNode) -> None:
+    node.rotate()
+
+
+def _switch_target(node: SimulatedNode) -> None:
+    node.target_healthy = not node.target_healthy
+    node.tell_health()
+
+
+def _switch_drain(node: SimulatedNode) -> None:
+    node.drained = not node.drained
+    node.tell_health()
+
+
+def _switch_tor(node: SimulatedNode) -> None:
+    if node.able:
+        node.lose_tor()
+    else:
+        node.regain_tor()
+
+
+def live_through(seed: int, nodes: int = 7, story: bool = False, storm: float = STORM) -> World:
+    """
+    Give a cluster a hard time, then see that it recovers.
+
+    :raises Violation: something happened that must not, or did not happen that must.
+    """
+    world = World(seed, nodes, STORM_SETTINGS, priorities=[100 + (seed + place) % 3 for place in range(nodes)])
+    if story:
+        world.agenda.story = []
+    weather = Weather(world)
+    world.boot_all()
+    weather.begin()
+    world.agenda.run_until(storm)
+    weather.end()
+    world.agenda.run_until(storm + CALM)
+    if wrong := world.settled():
+        raise Violation(f"after {CALM:.0f} s of good weather: {wrong}")
+    return world

@@ -1,0 +1,131 @@
+"""
+A whole cluster in one process.
+
+Owns: the nodes, their network, the directories, and what a bystander who sees everything would say of them.
+In: a seed; out: the same story each time.
+"""
+
+from collections.abc import Iterable
+from random import Random
+
+from rustbalance.cluster.messages import NodeRecord, State
+from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.onion.merge import Offer, merge
+from tests.sim.directories import Directories, Text, point
+from tests.sim.events import Agenda
+from tests.sim.network import Network
+from tests.sim.node import SimulatedNode
+from tests.sim.oracle import Oracle
+from tests.sim.publishing import LIMIT, InnerLayer
+
+Edge = tuple[int, int]
+
+
+class World:
+    """
+    ``count`` nodes, all down. ``acquainted``: pairs of nodes that know each other from the beginning; None: all do.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        settings: ClusterSettings | None = None,
+        acquainted: Iterable[Edge] | None = None,
+        priorities: Iterable[int] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.random = Random(f"{seed}/world")
+        self.settings = settings or ClusterSettings()
+        self.agenda = Agenda()
+        self.network = Network(self.agenda, Random(f"{seed}/network"))
+        self.directories = Directories()
+        self.oracle = Oracle(self)
+        chosen = list(priorities) if priorities is not None else [100] * count
+        self.nodes = [SimulatedNode(f"node-{number:02}", self, chosen[number]) for number in range(count)]
+        for node in self.nodes:
+            self.network.deliver[node.name] = node.receive
+        self._acquaint(acquainted)
+
+    def boot_all(self, within: float = 3.0) -> None:
+        """Start all nodes, each at some moment."""
+        for node in self.nodes:
+            self.agenda.after(within * self.random.random(), node.boot)
+
+    def rejoin(self, node: SimulatedNode) -> None:
+        """Boot a node that has lost its disk: it joins through some node that is up, or tries again."""
+        hosts = [other for other in self.nodes if other.up and not other.hung and other is not node]
+        if node.up:
+            return
+        if not hosts:
+            self.agenda.after(5.0, self.rejoin, node)
+            return
+        host = self.random.choice(hosts)
+        node.seeds = (host.core.record, *host.core._parts.table)
+        node.boot()
+        host.do(host.core.learn([node.core.record], host.clock()))
+
+    def store(self, node: SimulatedNode, directory: str, text: Text) -> bool:
+        """A directory is sent a descriptor."""
+        return self.directories.store(directory, text)
+
+    # What a bystander sees.
+
+    def up(self) -> list[SimulatedNode]:
+        """Return the nodes that run."""
+        return [node for node in self.nodes if node.up and not node.hung]
+
+    def publishers(self) -> list[str]:
+        """Return who publishes."""
+        return [node.name for node in self.up() if node.core._parts.succession.publishing]
+
+    def right_keys(self) -> frozenset[bytes]:
+        """Return the points that ought to be published: all that live and serve, up to the limit."""
+        offers = [
+            Offer(f"{node.name}/primary", InnerLayer(tuple(map(point, node.keys))))
+            for node in self.up()
+            if node.target_healthy and not node.drained
+        ]
+        merged = merge(offers, limit=LIMIT, random_bytes=lambda size: bytes(size))
+        return frozenset(each.auth_key for each in merged.inner.points)
+
+    def settled(self) -> str:
+        """Return what is still wrong in words; nothing when all is as it ought to be."""
+        return self.leaderless() or self.unmeshed() or self.unpublished()
+
+    def leaderless(self) -> str:
+        """Return what is wrong with the publisher."""
+        publishers = self.publishers()
+        if len(publishers) != 1:
+            return f"publishers: {publishers}"
+        believed = {node.core.status(node.clock()).publisher for node in self.up()}
+        return "" if believed == set(publishers) else f"{publishers[0]} publishes, but believed are {believed}"
+
+    def unmeshed(self) -> str:
+        """Return what is wrong with who sees whom."""
+        running = {node.name for node in self.up()}
+        for node in self.up():
+            present = {each.id for each in node.core.status(node.clock()).members if _present(each.state)}
+            if present != running - {node.name}:
+                return f"{node} sees {sorted(present)}"
+        return ""
+
+    def unpublished(self) -> str:
+        """Return what is wrong with the descriptors."""
+        texts, right = self.directories.texts(), self.right_keys()
+        stale = sum(text is None or text.keys != right for text in texts)
+        return f"{stale} of {len(texts)} copies are not of the right union" if stale else ""
+
+    def _acquaint(self, pairs: Iterable[Edge] | None) -> None:
+        count = len(self.nodes)
+        everybody = ((one, other) for one in range(count) for other in range(one))
+        seeds: dict[int, list[NodeRecord]] = {number: [] for number in range(count)}
+        for one, other in everybody if pairs is None else pairs:
+            seeds[one].append(self.nodes[other].record())
+            seeds[other].append(self.nodes[one].record())
+        for number, node in enumerate(self.nodes):
+            node.seeds = tuple(seeds[number])
+
+
+def _present(state: State) -> bool:
+    return state not in (State.DEAD, State.JOINING)

@@ -1,0 +1,1 @@
+"""Joining: how a new machine becomes a member through the master address."""

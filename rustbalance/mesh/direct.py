@@ -20,12 +20,13 @@ from twisted.internet.protocol import Factory
 
 from rustbalance.life import pause
 from rustbalance.mesh.carrier import NodeId
+from rustbalance.mesh.links import Attempt
 from rustbalance.mesh.stream_carrier import StreamCarrier, UnusableAddress, monotonic
 from rustbalance.mesh.streams import Timings
 from rustbalance.tor.backoff import Backoff, exponential
 
 #: Deadlines on a local network, in seconds.
-TIMINGS = Timings(dial=5.0, keepalive=2.0, doubt=1.5, silence=4.0, idle=10.0)
+TIMINGS = Timings(dial=3.0, longest_dial=10.0, keepalive=2.0, doubt=1.5, silence=4.0, idle=10.0)
 #: Waits of half a second and more, up to 5 seconds, with jitter.
 BACKOFF = exponential(0.5, 5.0, random.SystemRandom().random)
 #: Seconds until a port that is taken is tried again.
@@ -80,11 +81,11 @@ class DirectCarrier(StreamCarrier):
         if port is not None:
             await port.stopListening()
 
-    def endpoint(self, peer: NodeId, address: str, attempt: int) -> IStreamClientEndpoint:
+    def endpoint(self, peer: NodeId, address: str, attempt: Attempt) -> IStreamClientEndpoint:
         """Return a TCP endpoint; no name is ever looked up."""
         host, port = parse(address)
         kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
-        return kind(self.reactor, host, port, timeout=self.timings.dial)
+        return kind(self.reactor, host, port, timeout=attempt.seconds)
 
 
 def parse(address: str, lowest_port: int = 1) -> tuple[str, int]:

@@ -26,8 +26,17 @@ from rustbalance.tor.backoff import Backoff
 #: Streams that one peer may keep open to us: the one in use and the one that takes its place.
 ACCEPTED = 2
 
-#: From the number of the attempt (never the same twice) to a stream that is open.
-Dial = Callable[[int], Deferred[Stream]]
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to dial: its number (never the same twice for a peer), and how many seconds it may take."""
+
+    number: int
+    seconds: float
+
+
+#: From an attempt to a stream that is open.
+Dial = Callable[[Attempt], Deferred[Stream]]
 
 
 @dataclass(frozen=True)
@@ -183,8 +192,7 @@ class Link:
     async def _reached(self, dial: Dial) -> Stream | None:
         await self._around.dialling.acquire()
         try:
-            self._attempts += 1
-            self._stream = await dial(self._attempts)
+            self._stream = await dial(self._next_attempt())
         except Exception as error:
             if self._ending:  # each kind of endpoint has its own error for being cancelled
                 raise CancelledError from None
@@ -193,6 +201,11 @@ class Link:
         finally:
             self._around.dialling.release()
         return self._stream
+
+    def _next_attempt(self) -> Attempt:
+        self._attempts += 1
+        timings = self._around.timings
+        return Attempt(self._attempts, min(timings.dial * 2.0 ** min(self._failures, 16), timings.longest_dial))
 
     def _ended(self, stream: Stream, reason: str) -> None:
         self._failures = 0 if stream.confirmed else self._failures

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from rustbalance.life import pause
 from rustbalance.mesh.carrier import NodeId
+from rustbalance.mesh.links import Attempt
 from rustbalance.mesh.onion_service import MESH_PORT, MeshService, ServiceRefused
 from rustbalance.mesh.stream_carrier import StreamCarrier, UnusableAddress, monotonic
 from rustbalance.mesh.streams import Timings
@@ -107,7 +108,7 @@ class OnionCarrier(StreamCarrier):
         if port is not None:
             await port.stopListening()
 
-    def endpoint(self, peer: NodeId, address: str, attempt: int) -> IStreamClientEndpoint:
+    def endpoint(self, peer: NodeId, address: str, attempt: Attempt) -> IStreamClientEndpoint:
         """Return the way to the peer's service: its mesh port and no other, on a circuit of this attempt."""
         if self._control is None:
             raise TorNotReady("Tor (scout) does not serve yet")
@@ -115,8 +116,8 @@ class OnionCarrier(StreamCarrier):
             onion = OnionAddress.parse(address)
         except AddressError as error:
             raise UnusableAddress(str(error)) from None
-        isolation = f"mesh.{peer}.{attempt}"
-        return SocksEndpoint(self.reactor, self._socks(), onion.text, MESH_PORT, isolation, self.timings.dial)
+        isolation = f"mesh.{peer}.{attempt.number}"
+        return SocksEndpoint(self.reactor, self._socks(), onion.text, MESH_PORT, isolation, attempt.seconds)
 
     def _socks(self) -> SocksAddress:
         place = self._tor.socks

@@ -22,7 +22,7 @@ from rustbalance.cluster.envelope import MAX_FRAME
 from rustbalance.life import Periodic, Tasks, deferred, within
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.carrier import NOBODY, Carrier, CarrierStatus, NodeId, Peer, address_of
-from rustbalance.mesh.links import Dial, Link, Surroundings
+from rustbalance.mesh.links import Attempt, Dial, Link, Surroundings
 from rustbalance.mesh.streams import Timings
 from rustbalance.mesh.wire import Stream
 from rustbalance.tor.backoff import Backoff
@@ -69,9 +69,9 @@ class StreamCarrier(Carrier):
         self._deadlines = Periodic("deadlines", LOOK, self._tick, reactor)
 
     @abstractmethod
-    def endpoint(self, peer: NodeId, address: str, attempt: int) -> IStreamClientEndpoint:
+    def endpoint(self, peer: NodeId, address: str, attempt: Attempt) -> IStreamClientEndpoint:
         """
-        Return how to reach ``address`` this time; ``attempt`` is never the same twice for a peer.
+        Return how to reach ``address`` this time.
 
         :raises UnusableAddress: it is not an address of this carrier. :raises Exception: it cannot be reached now.
         """
@@ -117,7 +117,7 @@ class StreamCarrier(Carrier):
         streams = [*self._strangers, *(stream for link in links for stream in link.stop(reason))]
         for stranger in self._strangers:
             stranger.close(reason)
-        ending = DeferredList([stream.when_closed() for stream in streams])
+        ending = DeferredList([stream.when_closed() for stream in streams], consumeErrors=True)
         await within(ENDING, self.reactor, ending).addErrback(lambda _: None)
         for stream in streams:
             stream.abort(reason)
@@ -142,7 +142,7 @@ class StreamCarrier(Carrier):
             link.start()
 
     def _dial(self, peer: NodeId, address: str) -> Dial:
-        def dial(attempt: int) -> Deferred[Stream]:
+        def dial(attempt: Attempt) -> Deferred[Stream]:
             factory = Factory.forProtocol(lambda: self._stream(peer))
             opening: Deferred[Any] = self.endpoint(peer, address, attempt).connect(factory)
             return opening.addErrback(self._unreachable)

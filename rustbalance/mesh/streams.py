@@ -35,13 +35,16 @@ class Timings:
     """
     How long things may take, in seconds, and how much may be under way.
 
-    ``dial``: until a stream is open. ``keepalive``: whoever dialled says something at least so often. ``doubt``: a
-    stream that has not confirmed for so long is avoided when there is another, and given up after ``silence``.
-    ``idle``: an accepted stream that says nothing is closed. ``stranger``: a stream on which nobody proves to be a
-    member is closed. ``lifetime``: a frame that could not leave is dropped. ``window``: frames that may be unconfirmed.
+    ``dial``: until a stream is open, at the first attempt; each failure doubles it up to ``longest_dial``, so that a
+    peer that has moved is looked for anew soon, and a slow network is given its time. ``keepalive``: whoever dialled
+    says something at least so often. ``doubt``: a stream that has not confirmed for so long is avoided when there is
+    another, and given up after ``silence``. ``idle``: an accepted stream that says nothing is closed. ``stranger``: a
+    stream on which nobody proves to be a member is closed. ``lifetime``: a frame that could not leave is dropped.
+    ``window``: frames that may be unconfirmed.
     """
 
-    dial: float = 25.0
+    dial: float = 12.0
+    longest_dial: float = 60.0
     keepalive: float = 4.0
     doubt: float = 3.0
     silence: float = 8.0

@@ -1,7 +1,5 @@
 """Tests for L{rustbalance.mesh.links}, in memory and in simulated time."""
 
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
@@ -9,7 +7,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.mesh.carrier import NOBODY, NodeId
-from rustbalance.mesh.links import Link, Surroundings
+from rustbalance.mesh.links import Attempt, Dial, Link, Surroundings
 from rustbalance.mesh.streams import Timings
 from rustbalance.mesh.wire import Stream
 from tests.mesh.memory import Dialled, Network, Owner, joined
@@ -27,6 +25,7 @@ class LinkTests(SynchronousTestCase):
         self.far.proves = "a"
         self.network.listening["b"] = Factory.forProtocol(lambda: self.stream(self.far))
         self.opened: list[NodeId] = []
+        self.patience: list[float] = []
         self.dialling = DeferredSemaphore(1)
         self.link = self.made("b")
 
@@ -41,12 +40,13 @@ class LinkTests(SynchronousTestCase):
         self.addCleanup(link.stop, "the test is over")
         return link
 
-    def dial(self, address: str) -> Callable[[int], Deferred[Stream]]:
+    def dial(self, address: str) -> Dial:
         """Return how to dial ``address`` in memory."""
 
-        def dial(attempt: int) -> Deferred[Stream]:
+        def dial(attempt: Attempt) -> Deferred[Stream]:
             factory = Factory.forProtocol(lambda: self.stream(self.link, "b"))
-            return Dialled(self.network, address, attempt).connect(factory)  # type: ignore[return-value]
+            self.patience.append(attempt.seconds)
+            return Dialled(self.network, address, attempt.number).connect(factory)  # type: ignore[return-value]
 
         return dial
 
@@ -115,6 +115,20 @@ class LinkTests(SynchronousTestCase):
         self.later(10)
         self.assertEqual(len(self.network.dialled), 5)
         self.assertIn("refused", str(self.link.problem).lower())
+
+    def test_patience_grows(self) -> None:
+        """An attempt may take longer after each failure, up to a limit, and a stream that worked begins it anew."""
+        del self.network.listening["b"]
+        self.link.start()
+        self.later(14)
+        self.assertEqual(self.patience[:5], [12.0, 24.0, 48.0, 60.0, 60.0])
+        self.network.listening["b"] = Factory.forProtocol(lambda: self.stream(self.far))
+        self.later(10)
+        self.link.send(b"hello", None)
+        self.network.flush()
+        self.network.cut()
+        self.later(1)
+        self.assertEqual(self.patience[-1], 24.0)
 
     def test_a_stream_that_confirms_nothing_is_a_failure(self) -> None:
         """A peer that takes our streams and never our frames is not dialled ever faster."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.envelope import MAX_FRAME
 from rustbalance.mesh.carrier import NodeId
+from rustbalance.mesh.links import Attempt
 from rustbalance.mesh.stream_carrier import STRANGERS, StreamCarrier, UnusableAddress
 from rustbalance.mesh.streams import Timings, header
 from tests.mesh.memory import Dialled, Network, every_second, joined
@@ -33,11 +34,11 @@ class MemoryCarrier(StreamCarrier):
         """Return the address while somebody listens there."""
         return f"memory:{self._name}" if self._name in self._network.listening else None
 
-    def endpoint(self, peer: NodeId, address: str, attempt: int) -> IStreamClientEndpoint:
+    def endpoint(self, peer: NodeId, address: str, attempt: Attempt) -> IStreamClientEndpoint:
         """Return one attempt."""
         if address == "unusable":
             raise UnusableAddress("the address is unusable")
-        return Dialled(self._network, address, attempt)
+        return Dialled(self._network, address, attempt.number)
 
     async def listen(self, factory: Factory) -> None:
         """Be there."""

@@ -2,7 +2,7 @@
 # Makes a checkout ready to run: system packages that are missing, .venv, hash-pinned dependencies, the package itself.
 # Safe to run twice; the second run only compares stamps. Used by the Makefile (venv, demo, test).
 #   deploy/prepare.sh venv      Python and the virtual environment
-#   deploy/prepare.sh system    also the programs the private network and the tests need (tor)
+#   deploy/prepare.sh system    also the programs the private network and the tests need (tor, WireGuard)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -68,9 +68,15 @@ ensure_venv() {
     say ".venv is ready"
 }
 
+has_admin() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+
 ensure_system() {
     local missing=()
     command -v tor >/dev/null && command -v tor-gencert >/dev/null || missing+=(tor)
+    # The WireGuard tests make network namespaces; wireguard-go is for kernels that have no WireGuard.
+    has_admin ip || missing+=(iproute2)
+    has_admin wg || missing+=(wireguard-tools)
+    has_admin wireguard-go || missing+=(wireguard-go)
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 

@@ -58,6 +58,7 @@ ALLOWED = {
     ("secret_files/inline.py", "read_inline"): "becomes text after every secret in it has been overwritten",
     ("config/cluster_keys.py", "_has"): "looks whether one byte occurs, and tells no more",
     ("config/cluster_keys.py", "_is_drawn_from"): "looks whether all bytes are of an alphabet, and tells no more",
+    ("mesh/wg_tool.py", "_pipe_with"): "the kernel copies the base64 form from the page into a pipe to wg(8)",
     ("tor/wire.py", "send_password"): "codes the password from page to page and the kernel sends it from there",
 }
 

@@ -19,7 +19,7 @@ from rustbalance.life import deferred, pause
 from rustbalance.mesh.wg_config import key_text
 from rustbalance.onion.client_auth import x25519_public
 from rustbalance.secrets import Secret
-from tests.live.namespaces import Broken, Machine, Switch
+from tests.live.namespaces import Broken, Machine, Switch, run
 
 BACK_SECS = 30
 """The issue's figure for an interface that was lost."""
@@ -315,6 +315,15 @@ class WireguardTests(TestCase):
         self.check_witnesses(needles, len(nodes))
         for node in nodes:
             self.check_files(node, needles, began)
+
+    async def test_the_sampler_sees(self) -> None:
+        """What the test above looks with finds a key that is in an argument or in an environment."""
+        sampler = Sampler([b"needle-in-arguments", b"needle-in-environment"])
+        sampler.start()
+        self.addCleanup(sampler.stop)
+        await run("sh", "-c", "sleep 1", "needle-in-arguments", env={**os.environ, "KEY": "needle-in-environment"})
+        sampler.stop()
+        self.assertEqual({found.split()[0] for found in sampler.found}, {"cmdline", "environ"})
 
     def check_witnesses(self, needles: list[bytes], count: int) -> None:
         """See that no call of any child had the key, and that it came by a pipe."""

@@ -5,7 +5,8 @@ Owns: the order in which the parts start and stop, and the picture of the whole.
 out: a service for twistd. Secrets are loaded when it starts, which is after twistd has become a daemon, and wiped when
 the last part has stopped.
 
-Stopping goes from the outside in: publishing ends, visitors are let finish, then Tor goes, last the control socket.
+Stopping goes from the outside in: the other nodes are told and publishing ends, visitors are let finish, then Tor goes,
+last the control socket.
 """
 
 import gc
@@ -24,9 +25,13 @@ from twisted.python.components import Componentized
 
 from rustbalance import __version__
 from rustbalance.config import Config, ConfigError, check_master_address, load_config
+from rustbalance.coordination.making import coordination
+from rustbalance.coordination.node_key import node_key
+from rustbalance.coordination.service import Coordination, source_of
 from rustbalance.files import UnsafePath, private_directory
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.life import OrderedServices, now
+from rustbalance.mesh.stream_carrier import UnusableAddress
 from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
@@ -44,11 +49,14 @@ from rustbalance.secrets import (
     wipe_all,
 )
 from rustbalance.tor.external import ExternalTor
+from rustbalance.tor.instance import TorInstance
 from rustbalance.tor.managed import ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
 from rustbalance.wiring import (
+    coordination_settings,
     external_settings,
     managed_settings,
+    mesh,
     proxy_settings,
     publish_settings,
     socks_address,
@@ -64,6 +72,7 @@ EXPECTED = (
     OSError,
     SocketPathTooLong,
     UnsafePath,
+    UnusableAddress,
 )
 
 
@@ -137,9 +146,10 @@ class NodeService(OrderedServices):
 
     def status(self) -> NodeStatus:
         """Return the picture of the node."""
-        instances = (self._tor.status(),)
+        instances = tuple(tor.status() for tor in (self._tor, self._scout) if tor is not None)
         descriptors, proxy = self._publisher.status(), self._front.status()
-        health, problems = judge(instances, descriptors, proxy, self._publisher.problems())
+        cluster = self._coordination.status()
+        health, problems = judge(instances, descriptors, proxy, self._publisher.problems(), cluster)
         return NodeStatus(
             version=__version__,
             node_id=self._config.node.id,
@@ -151,6 +161,7 @@ class NodeService(OrderedServices):
             descriptors=descriptors,
             proxy=proxy,
             memory=MemoryStatus(locked=everything_locked(), locked_bytes=locked_bytes()),
+            cluster=cluster,
         )
 
     def _build(self) -> None:
@@ -171,10 +182,18 @@ class NodeService(OrderedServices):
             RevisionStore(config.state_dir / "revisions.json"),
             self._reactor,
             os.urandom,
+            source_of(config.node.id),
         )
+        self._coordination, self._scout = self._make_coordination(config)
         control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
-        for part in (control, self._tor, self._front, self._publisher):
-            part.setServiceParent(self)
+        for part in (control, self._scout, self._tor, self._front, self._publisher, self._coordination):
+            if part is not None:
+                part.setServiceParent(self)
+
+    def _make_coordination(self, config: Config) -> tuple[Coordination, TorInstance | None]:
+        settings, talk = coordination_settings(config), mesh(config)
+        self._node_key = node_key(config.node.key, config.state_dir / "node.key")
+        return coordination(settings, self._node_key, self._publisher, talk, self._reactor, os.urandom)
 
     def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:
         if config.tor.mode == "managed":

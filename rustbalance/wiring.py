@@ -1,14 +1,22 @@
 """
 From the configuration to the settings of each part.
 
-Owns: which key of ``config.toml`` ends where. In: ``Config``; out: the settings of ``tor``, ``publishing``, ``proxy``.
+Owns: which key of ``config.toml`` ends where. In: ``Config``; out: the settings of ``tor``, ``publishing``, ``proxy``,
+``coordination``.
 Pure, so that no part of the daemon has to know the shape of the file.
 """
 
+from base64 import b64decode
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.config import Config, HostPort
+from rustbalance.coordination.carriers import Choice, Direct, OverTor, Wireguard
+from rustbalance.coordination.making import Mesh, Tokens
+from rustbalance.coordination.settings import CoordinationSettings, Seed
+from rustbalance.mesh.wg_config import Endpoint, WgAddress
 from rustbalance.proxy.settings import OnionTarget, ProxySettings, Target, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.publishing.settings import PublishSettings
@@ -59,6 +67,79 @@ def publish_settings(config: Config) -> PublishSettings:
         min_directories=config.publish.min_directories,
         expected_points=config.tor.num_introduction_points,
     )
+
+
+def coordination_settings(config: Config) -> CoordinationSettings:
+    """Return who this node is among the others."""
+    figures = config.coordination
+    return CoordinationSettings(
+        node=config.node.id,
+        directory=config.state_dir,
+        priority=config.node.priority,
+        skew=config.node.clock_skew_tolerance_secs,
+        seeds=_seeds(config),
+        cluster=ClusterSettings(
+            heartbeat_interval=figures.heartbeat_interval_secs,
+            heartbeat_timeout=figures.heartbeat_timeout_secs,
+            lease_duration=figures.lease_duration_secs,
+            backoff_jitter=figures.backoff_jitter_secs,
+            takeover_grace=config.publish.takeover_grace_secs,
+        ),
+    )
+
+
+def mesh(config: Config) -> Mesh | None:
+    """Return what carries messages to other nodes; None without a cluster token, as nobody could trust anybody."""
+    figures = config.coordination
+    if figures.cluster_token is None:
+        return None
+    tokens = Tokens(figures.cluster_token, figures.previous_cluster_token, figures.previous_cluster_token_expires)
+    return Mesh(tokens, _carrier(config))
+
+
+def _seeds(config: Config) -> tuple[Seed, ...]:
+    """Return the peers named by hand; a name with @ belongs to no node."""
+    if config.coordination.mode == "wireguard":
+        return tuple(Seed(peer.id) for peer in config.wireguard.peers)
+    return tuple(Seed(f"@{place}", (f"direct:{place}",)) for place in config.coordination.peers)
+
+
+def _carrier(config: Config) -> Choice:
+    match config.coordination.mode:
+        case "direct":
+            return Direct(config.coordination.listen)
+        case "tor":
+            scout = ManagedSettings(
+                directory=config.state_dir / "tor" / "scout",
+                binary=config.tor.binary,
+                torrc_include=config.tor.torrc_include,
+            )
+            return OverTor(config.state_dir / "mesh", scout)
+        case "wireguard":
+            return _wireguard(config)
+
+
+def _wireguard(config: Config) -> Wireguard:
+    tunnel = config.wireguard
+    if tunnel.private_key is None:
+        raise ValueError("the configuration has no wireguard.private_key")
+    return Wireguard(
+        private_key=tunnel.private_key,
+        interface=tunnel.interface,
+        listen_port=tunnel.listen_port,
+        network=ip_network(tunnel.network),
+        tunnel_ip=tunnel.tunnel_ip,
+        external_endpoint=_endpoint(tunnel.external_endpoint),
+        userspace=tunnel.userspace,
+        seeds={
+            peer.id: WgAddress(b64decode(peer.public_key), _endpoint(peer.endpoint), ip_address(peer.tunnel_ip))
+            for peer in tunnel.peers
+        },
+    )
+
+
+def _endpoint(place: HostPort | None) -> Endpoint | None:
+    return None if place is None else Endpoint(place.host, place.port)
 
 
 def proxy_settings(config: Config) -> ProxySettings:

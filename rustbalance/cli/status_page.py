@@ -14,9 +14,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rustbalance.ops.status import DescriptorStatus, Health, InstanceStatus, MemoryStatus, NodeStatus, ProxyStatus
+from rustbalance.ops.status import (
+    ClusterStatus,
+    DescriptorStatus,
+    Health,
+    InstanceStatus,
+    MemberStatus,
+    MemoryStatus,
+    NodeStatus,
+    ProxyStatus,
+)
 
 COLOURS = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.DOWN: "red"}
+STATES = {"healthy": "green", "dead": "red"}
 #: Narrower than this a table is not worth reading; a pipe or a log has no width of its own.
 WIDTH = 100
 
@@ -52,6 +62,7 @@ def page(status: NodeStatus) -> RenderableType:
     return Group(
         _head(status),
         *_problems(status),
+        *_cluster(status.cluster),
         _instances(status.instances),
         _descriptors(status.descriptors),
         _here(status.proxy, status.memory),
@@ -89,6 +100,42 @@ def _row(table: Table, *cells: str | Text) -> None:
 
 def _below(table: Table) -> Padding:
     return Padding(table, (1, 0, 0, 2))
+
+
+def _cluster(cluster: ClusterStatus | None) -> Iterator[RenderableType]:
+    """Yield the other nodes and what they are to us; nothing for a node alone."""
+    if cluster is None or len(cluster.members) < 2:
+        return
+    table = _table("Node", "state", "priority", "last heard", "", right=("priority",))
+    for member in cluster.members:
+        _row(
+            table,
+            member.id,
+            Text(member.state, style=STATES.get(member.state, "yellow")),
+            str(member.priority),
+            _heard(member, cluster),
+            "publishes" if member.id == cluster.publisher else "",
+        )
+    yield _below(table)
+    yield _below(_mesh(cluster))
+
+
+def _heard(member: MemberStatus, cluster: ClusterStatus) -> str:
+    if member.id == cluster.me:
+        return "this node"
+    return "never" if member.silent_secs is None else f"{duration(member.silent_secs)} ago"
+
+
+def _mesh(cluster: ClusterStatus) -> Table:
+    table = _table("Cluster", "")
+    lease = f", lease for {cluster.lease_left_secs:.0f} s" if cluster.publisher else ""
+    publisher = cluster.publisher or Text("nobody", style="red")
+    _row(table, "publisher", Text.assemble(publisher, f" (takeover {cluster.term}{lease})"))
+    _row(table, "this node", f"{cluster.phase}; what it knows is {cluster.certainty}")
+    _row(table, "links", f"{cluster.links_up} up, {cluster.links_down} down ({cluster.carrier})")
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in cluster.messages_rejected.items())
+    _row(table, "refused messages", rejected or "none")
+    return table
 
 
 def _instances(instances: tuple[InstanceStatus, ...]) -> Padding:

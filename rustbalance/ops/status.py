@@ -10,6 +10,9 @@ from typing import Literal
 
 import msgspec
 
+SCOUT = "scout"
+"""The name of the Tor instance that serves no visitors."""
+
 
 class Health(StrEnum):
     """How well the node serves; ``rustbalance status`` exits with 0, 1 or 2 for these three."""
@@ -70,8 +73,57 @@ class MemoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     locked_bytes: int
 
 
+class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One node of the cluster. ``state``: joining, initializing, healthy, unhealthy, dead.
+
+    ``silent_secs``: since it was last heard of, None if it never was.
+    """
+
+    id: str
+    state: str
+    priority: int
+    silent_secs: float | None
+
+
+class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The cluster as seen from this node, ``me``, which is one of ``members``.
+
+    ``publisher``: whose lease runs, for another ``lease_left_secs``; ``term`` counts the takeovers. ``phase``: what
+    this node is doing about publishing. ``certainty``: whether what it knows may replace what the directories hold.
+    ``sources``: whose points are to be published, as ``NODE/INSTANCE``. ``messages_rejected``: by reason.
+    """
+
+    me: str
+    members: tuple[MemberStatus, ...]
+    publisher: str | None
+    term: int
+    lease_left_secs: float
+    phase: str
+    certainty: str
+    sources: tuple[str, ...]
+    carrier: str
+    listening: str | None
+    links_up: int
+    links_down: int
+    messages_rejected: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def serves_us(self) -> bool:
+        """Whether another node publishes our points."""
+        ours = any(source.partition("/")[0] == self.me for source in self.sources)
+        return ours and self.publisher not in (None, self.me)
+
+
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole node. ``problems`` says in plain sentences what is wrong and what is being done about it."""
+    """
+    The whole node. ``problems`` says in plain sentences what is wrong and what is being done about it.
+
+    ``cluster`` is None for a node that is alone by its configuration. ``descriptors`` are those that it publishes: it
+    has none while another node does.
+    """
 
     version: str
     node_id: str
@@ -83,6 +135,14 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: tuple[DescriptorStatus, ...]
     proxy: ProxyStatus
     memory: MemoryStatus
+    cluster: ClusterStatus | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether this node's points are: by itself, as far as directories have confirmed, or by another node."""
+        if self.descriptors:
+            return all(descriptor.published for descriptor in self.descriptors)
+        return self.cluster is not None and self.cluster.serves_us
 
 
 def judge(
@@ -90,17 +150,20 @@ def judge(
     descriptors: tuple[DescriptorStatus, ...],
     proxy: ProxyStatus,
     problems: tuple[str, ...] = (),
+    cluster: ClusterStatus | None = None,
 ) -> tuple[Health, tuple[str, ...]]:
     """
     Return the health that these facts amount to, and every problem as a sentence.
 
-    Down: a visitor cannot reach this node (no Tor serves, nothing was ever published, or the front does not listen).
+    Down: no visitor can reach this node (no Tor serves, its points were never published, the front does not listen).
     Degraded: visitors are served, but something needs attention. ``problems`` are added to those found here.
     """
-    found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *problems)
+    of_cluster = () if cluster is None else cluster.problems
+    found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *of_cluster, *problems)
+    published = any(descriptor.revision is not None for descriptor in descriptors)
     reachable = (
-        any(instance.phase == "serving" for instance in instances)
-        and any(descriptor.revision is not None for descriptor in descriptors)
+        any(instance.phase == "serving" for instance in instances if instance.name != SCOUT)
+        and (published or (cluster is not None and cluster.serves_us))
         and proxy.listening is not None
     )
     if not reachable:

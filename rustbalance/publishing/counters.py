@@ -2,10 +2,11 @@
 The last revision counter of every blinded key.
 
 Owns: that a counter is never used twice, whatever is killed at whatever moment. In: a blinded key and the counter that
-Tor's scheme gives for now; out: a counter above every earlier one, on disk before anybody sees it.
-The file is JSON: hexadecimal blinded key to last counter. Blinded keys are public.
+Tor's scheme gives for now, and what other nodes have used; out: a counter above every earlier one, on disk before
+anybody sees it. The file is JSON: hexadecimal blinded key to last counter. Blinded keys are public.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Annotated
@@ -43,10 +44,22 @@ class RevisionStore:
         self._path = path
         self._lock = Lock()
         self._last = self._load()
+        self._floors: dict[str, int] = {}
 
     def last(self, blinded_public: bytes) -> int | None:
         """Return the last counter handed out for this key, None when there was none."""
         return self._last.get(blinded_public.hex())
+
+    def learn(self, used: Mapping[str, int]) -> None:
+        """
+        Other nodes have used these counters, by blinded key in hexadecimal; ours will be higher.
+
+        They are not written here: whoever tells keeps them.
+        """
+        with self._lock:
+            higher = {key: counter for key, counter in used.items() if counter > self._floors.get(key, -1)}
+            others = {key: counter for key, counter in self._floors.items() if key not in higher}
+            self._floors = dict([*others.items(), *higher.items()][-KEPT:])
 
     def next(self, blinded_public: bytes, scheme_value: int) -> int:
         """
@@ -57,7 +70,7 @@ class RevisionStore:
         """
         key = blinded_public.hex()
         with self._lock:
-            counter = max(self._last.get(key, 0) + 1, scheme_value)
+            counter = max(self._last.get(key, 0) + 1, self._floors.get(key, 0) + 1, scheme_value)
             if counter > LARGEST:
                 raise CounterExhausted("the revision counter is at its largest value")
             others = {other: last for other, last in self._last.items() if other != key}

@@ -7,6 +7,7 @@ control connection; out: what came of it, told to the core it came from, whose n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.logger import Logger
@@ -19,7 +20,7 @@ from rustbalance.onion.plan import PublicationPlan, SeatPlan
 from rustbalance.publishing import schedule as when
 from rustbalance.publishing import uploads as where
 from rustbalance.publishing.builder import Builder, Built
-from rustbalance.publishing.offers import Offers, expiry, read_own
+from rustbalance.publishing.offers import Offers, expiry, outline, read_own
 from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
@@ -27,12 +28,41 @@ from rustbalance.publishing.uploads import Post, Raise, Uploads
 from rustbalance.tor.control import ControlError, ControlTimeout, TorControl
 
 Command = when.Command | where.Command
+NO_POINTS = InnerLayer(())
+
+
+class Cluster(Protocol):
+    """Who decides which points are published, and by whom; ``rustbalance.coordination`` does."""
+
+    def own_points(self, inner: InnerLayer) -> None:
+        """Our own Tor has these introduction points now and no others."""
+
+    def used_revision(self, blinded_public: bytes, revision: int) -> None:
+        """We have used this counter; nobody may use a lower one."""
+
+    def able(self, able: bool) -> None:
+        """Our own Tor can, or cannot, be asked to post."""
+
+
+class Nobody:
+    """A cluster that has not been joined yet."""
+
+    def own_points(self, inner: InnerLayer) -> None:
+        """Let it pass."""
+
+    def used_revision(self, blinded_public: bytes, revision: int) -> None:
+        """Let it pass."""
+
+    def able(self, able: bool) -> None:
+        """Let it pass."""
 
 
 @dataclass
 class Jobs:
     """
-    ``source`` is the name under which the points of our own Tor are merged; ``now`` reads both clocks.
+    ``source`` is the name under which the points of our own Tor are merged, ``own`` what it had last.
+
+    ``now`` reads both clocks.
 
     ``problems`` has, under "read" and "build", what went wrong there last and has not gone well since.
     """
@@ -49,6 +79,8 @@ class Jobs:
     random_bytes: Callable[[int], bytes]
     now: Callable[[], Moment]
     do: Callable[[Sequence[Command]], None]
+    cluster: Cluster = field(default_factory=Nobody)
+    own: InnerLayer = NO_POINTS
     texts: dict[bytes, Built] = field(default_factory=dict)
     reason: str = ""
     problems: dict[str, str] = field(default_factory=dict)
@@ -72,13 +104,19 @@ class Jobs:
         if plan is None:
             self.do(self.schedule.unread(self.now()))
             return
-        if text is None:
-            self.offers.withdraw(self.source)
-        else:
-            inner = read_own(text, self.address.public_key, _periods(plan), int(self.now().wall))
-            self.offers.put(self.source, inner)
+        wall = int(self.now().wall)
+        own = NO_POINTS if text is None else read_own(text, self.address.public_key, _periods(plan), wall)
         self.problems.pop("read", None)
+        self.offer(own)
         self.do(self.schedule.points(self.offers.outline(), self.now()))
+
+    def offer(self, own: InnerLayer) -> None:
+        """Keep the points that our Tor has now, and tell the cluster of them if a client would see a change."""
+        before, self.own = self.own, own
+        if self.source in self.offers:
+            self.offers.put(self.source, own)
+        if outline([own]) != outline([before]):
+            self.cluster.own_points(own)
 
     async def publish(self, reason: str) -> None:
         """Build both descriptors, each in a turn of its own of the event loop, and have them posted."""
@@ -112,6 +150,7 @@ class Jobs:
         async with self._building:
             wall = self.now().wall + lead
             revision = await self.in_thread(lambda: self.builder.next_revision(seat, wall))
+        self.cluster.used_revision(seat.blinded_public, revision)
         return self.builder.build(seat, inner, revision, self.now().wall, max_size)
 
     async def raise_counter(self, command: Raise) -> None:
@@ -147,6 +186,11 @@ class Jobs:
             self.do(self.uploads.not_posted(command, command.directories, str(error), self.now()))
         else:
             self.do(self.uploads.not_posted(command, unknown, "unknown to Tor", self.now()))
+
+    def abandon(self) -> None:
+        """Forget the texts that are out, and what was wrong with them: another node publishes."""
+        self.texts.clear()
+        self.problems.pop("build", None)
 
     def redirect(self) -> None:
         """See that directories which have become responsible get what the others have."""

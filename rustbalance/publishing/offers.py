@@ -5,7 +5,7 @@ Owns: what each source last offered, and reading it out of the descriptor that a
 In: that descriptor's text; out: one merged inner layer, and ``Outline`` to see a change by. Pure.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rustbalance.onion.descriptor import decode, decode_outer
@@ -37,11 +37,25 @@ class Outline:
         return len(self.auth_keys)
 
 
+def outline(inners: Iterable[InnerLayer]) -> Outline:
+    """Return what a client sees of these together; one without points has no say."""
+    speaking = [inner for inner in inners if inner.points]
+    keys = frozenset(point.auth_key for inner in speaking for point in inner.points)
+    return Outline(keys, frozenset(replace(inner, points=()) for inner in speaking))
+
+
 class Offers:
     """The last offer of every source, by its name."""
 
     def __init__(self) -> None:
         self._offers: dict[str, Offer] = {}
+
+    def __contains__(self, source: str) -> bool:
+        return source in self._offers
+
+    def replace(self, offers: Mapping[str, InnerLayer]) -> None:
+        """These are all the offers that there are."""
+        self._offers = {source: Offer(source, inner) for source, inner in offers.items()}
 
     def put(self, source: str, inner: InnerLayer) -> None:
         """``source`` has these points now and no others."""
@@ -53,9 +67,7 @@ class Offers:
 
     def outline(self) -> Outline:
         """Return what to compare."""
-        inners = [offer.inner for offer in self._offers.values() if offer.inner.points]
-        keys = frozenset(point.auth_key for inner in inners for point in inner.points)
-        return Outline(keys, frozenset(replace(inner, points=()) for inner in inners))
+        return outline(offer.inner for offer in self._offers.values())
 
     def merged(self, limit: int, random_bytes: Callable[[int], bytes]) -> Merged:
         """Return everybody's points as one inner layer of at most ``limit``."""

@@ -1,13 +1,14 @@
 """
 Publishing as it runs.
 
-Owns: the service that keeps both descriptors of the master address at their directories. In: one Tor instance and its
-events; out: uploads through it, a status, log lines. All decisions are taken in ``schedule`` and ``uploads``; here
-their commands are performed and what comes of them is told back.
+Owns: the service that keeps both descriptors of the master address at their directories, as long as it is this node
+that publishes. In: one Tor instance and its events, and what the cluster wants; out: uploads through it, a status, log
+lines. All decisions are taken in ``schedule`` and ``uploads``; here their commands are performed and what comes of them
+is told back.
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
@@ -18,16 +19,17 @@ from twisted.logger import Logger
 from rustbalance.life import Tasks
 from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
+from rustbalance.onion.inner import InnerLayer
 from rustbalance.onion.keys import MasterKey
 from rustbalance.onion.plan import PublicationPlan
 from rustbalance.ops.status import DescriptorStatus
 from rustbalance.publishing import report
 from rustbalance.publishing.builder import Builder
 from rustbalance.publishing.counters import RevisionStore
-from rustbalance.publishing.jobs import Command, Jobs
+from rustbalance.publishing.jobs import NO_POINTS, Cluster, Command, Jobs
 from rustbalance.publishing.offers import Offers
 from rustbalance.publishing.ring_source import InThread, RingSource
-from rustbalance.publishing.schedule import Publish, Read, Redirect, Schedule
+from rustbalance.publishing.schedule import Answer, Publish, Read, Redirect, Schedule
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
 from rustbalance.publishing.uploads import Outcome, Post, Raise, Uploads
@@ -48,11 +50,11 @@ T = TypeVar("T")
 
 class Publisher(Service):
     """
-    Publishes the introduction points of ``instance`` under ``key``, which remains the caller's to wipe.
+    Offers the introduction points of ``instance`` to its cluster; when told to ``lead``, publishes everybody's.
 
-    ``random_bytes``: from a number to so many unpredictable bytes. ``testing``: whether the network runs with
-    TestingTorNetwork; None asks Tor. ``clocks`` reads both clocks; ``in_thread`` runs what takes long, by default in
-    the reactor's thread pool.
+    ``key`` remains the caller's to wipe; ``source`` names our points among everybody's. ``random_bytes``: from a number
+    to so many unpredictable bytes. ``testing``: whether the network runs with TestingTorNetwork; None asks Tor.
+    ``clocks`` reads both clocks; ``in_thread`` runs what takes long, by default in the reactor's thread pool.
     """
 
     log = Logger()
@@ -65,6 +67,7 @@ class Publisher(Service):
         store: RevisionStore,
         reactor: Any,
         random_bytes: Callable[[int], bytes],
+        source: str,
         testing: bool | None = None,
         clocks: Callable[[], Moment] = read_clocks,
         in_thread: InThread | None = None,
@@ -76,16 +79,20 @@ class Publisher(Service):
         in_thread = in_thread or self._in_pool
         self._random_bytes = random_bytes
         self._now = clocks
+        self._source = source
+        self._store = store
+        self._leading = False
         retries = exponential(settings.retry_least, settings.retry_most, self._uniform)
         looks = exponential(settings.ring_retry, settings.ring_recheck, self._uniform)
         self._schedule = Schedule(settings, retries)
+        self._schedule.follow(clocks())
         self._uploads = Uploads(settings, retries)
         self._ring = RingSource(key.public, in_thread, reactor, settings.ring_recheck, looks, testing)
         self._builder = Builder(key, store, random_bytes)
         self._offers = Offers()
         self._jobs = Jobs(
             self._address,
-            str(instance.name),
+            source,
             settings,
             self._schedule,
             self._uploads,
@@ -99,7 +106,12 @@ class Publisher(Service):
         )
         self._control: TorControl | None = None
         self._tasks = Tasks(self.log)
+        self._publishing = Tasks(self.log)
         self._timer: IDelayedCall | None = None
+
+    def join(self, cluster: Cluster) -> None:
+        """Tell ``cluster`` from now on what it should know; before the start."""
+        self._jobs.cluster = cluster
 
     def startService(self) -> None:
         """Begin as soon as the instance is ready."""
@@ -116,9 +128,43 @@ class Publisher(Service):
         """Publish both descriptors again as soon as it can be done."""
         self._do(self._schedule.request(self._now()))
 
-    def status(self) -> tuple[DescriptorStatus, ...]:
-        """Return the first and the second descriptor; nothing before the consensus is known."""
+    # What the cluster wants.
+
+    def lead(self) -> None:
+        """Publish from now on what ``publish_sources`` says, for as long as that is worth it."""
+        self._leading = True
         now = self._now()
+        uploads = self._uploads.connected(now) if self._control is not None else []
+        self._do([*uploads, *self._schedule.lead(now)])
+
+    def follow(self) -> None:
+        """Publish nothing any more, and end what is under way: another node does it."""
+        self._leading = False
+        self._publishing.cancel()
+        self._uploads.abandon()
+        self._jobs.abandon()
+        self._do(self._schedule.follow(self._now()))
+
+    def publish_sources(self, offers: Mapping[str, InnerLayer], answer: Answer) -> None:
+        """These are to be published, by whoever leads; of our own points we know the newest certificates."""
+        own = {self._source: self._jobs.own} if self._source in offers else {}
+        self._offers.replace({**offers, **own})
+        self._do(self._schedule.told(self._offers.outline(), answer, self._now()))
+
+    def learn_revisions(self, used: Mapping[str, int]) -> None:
+        """Others have used these counters, by blinded key in hexadecimal; what they published is not ours."""
+        self._store.learn(used)
+        progress = [self._uploads.progress(bytes.fromhex(blinded)) for blinded in used]
+        if self._leading and any(one and one.revision < used[one.blinded.hex()] for one in progress):
+            self.publish_now()
+
+    # What people want to know.
+
+    def status(self) -> tuple[DescriptorStatus, ...]:
+        """Return the first and the second descriptor, once the consensus is known; none while another node publishes."""
+        now = self._now()
+        if not self._leading:
+            return ()
         return tuple(
             report.descriptor_status(
                 plan, self._uploads.progress(plan.blinded_public), self._jobs.points(plan.blinded_public), now
@@ -130,6 +176,8 @@ class Publisher(Service):
         """Return in plain sentences what keeps the descriptors from being published; nothing when they are."""
         if self._control is None:
             return ()
+        if not self._leading:
+            return tuple(problem for problem in (self._ring.problem, *self._jobs.problems.values()) if problem)
         waiting = self._schedule.obstacle(self._now())
         seats = [report.problem(each) for each in self.status()]
         found = [self._ring.problem or waiting, *self._jobs.problems.values(), *seats]
@@ -144,15 +192,19 @@ class Publisher(Service):
         self._control = control
         self._tasks.spawn("following the directory ring", self._ring.follow(control, self._planned))
         now = self._now()
-        self._do([*self._uploads.connected(now), *self._schedule.connected(now)])
+        uploads = self._uploads.connected(now) if self._leading else []
+        self._do([*uploads, *self._schedule.connected(now)])
+        self._jobs.cluster.able(True)
 
     def on_lost(self, reason: str) -> None:
         """Tor serves no longer; its introduction points died with it, and the directories are left alone."""
         self._control = None
         self._tasks.cancel()
-        self._offers.withdraw(str(self._instance.name))
+        self._publishing.cancel()
         self._uploads.disconnected()
         self._do(self._schedule.lost(self._now()))
+        self._jobs.offer(NO_POINTS)
+        self._jobs.cluster.able(False)
 
     def on_event(self, event: Event) -> None:
         """Tor said something."""
@@ -184,11 +236,11 @@ class Publisher(Service):
             case Read() if control is not None:
                 self._tasks.spawn("reading the introduction points", self._jobs.read(control))
             case Post() if control is not None:
-                self._tasks.spawn("posting a descriptor", self._jobs.post(control, command))
+                self._publishing.spawn("posting a descriptor", self._jobs.post(control, command))
             case Publish(reason):
-                self._tasks.spawn("publishing", self._jobs.publish(reason))
+                self._publishing.spawn("publishing", self._jobs.publish(reason))
             case Raise():
-                self._tasks.spawn("raising a revision counter", self._jobs.raise_counter(command))
+                self._publishing.spawn("raising a revision counter", self._jobs.raise_counter(command))
 
     def _arm(self) -> None:
         """Set the one timer to the next second at which a core wants to look at the clock."""

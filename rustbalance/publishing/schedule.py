@@ -76,12 +76,14 @@ class Schedule:
     The clock of publishing; every input returns the commands that it leads to.
 
     ``backoff`` says how long to wait after so many builds that failed. Introduction points that Tor has not told of
-    since it was last connected do not count.
+    since it was last connected do not count. It publishes unless it was told to ``follow``.
     """
 
     settings: PublishSettings
     backoff: Backoff
     _connected: bool = False
+    _leading: bool = True
+    _told: Answer = Answer.CERTAIN
     _reading: bool = False
     _read_at: float = 0.0
     _eager_until: float = 0.0
@@ -110,6 +112,17 @@ class Schedule:
         self._outline, self._points_since = Outline(), now.mono
         return self.wake(now)
 
+    def lead(self, now: Moment) -> list[Command]:
+        """It is ours to publish from now on, whatever the directories hold."""
+        self._leading, self._last_at, self._gap = True, float("-inf"), 0.0
+        return self.wake(now)
+
+    def follow(self, now: Moment) -> list[Command]:
+        """Another node publishes; what we published ourselves does not count any more."""
+        self._leading, self._last, self._building = False, None, None
+        self._asked, self._retry_at, self._failures = False, None, 0
+        return self.wake(now)
+
     def hint(self, now: Moment) -> list[Command]:
         """The introduction points may have changed or be about to (``HS_DESC CREATED``, a circuit of one)."""
         self._eager_until = now.mono + self.settings.eager
@@ -117,8 +130,16 @@ class Schedule:
         return self.wake(now)
 
     def points(self, outline: Outline, now: Moment) -> list[Command]:
-        """Tor has these introduction points."""
+        """Tor has told of its introduction points; these are to be published now."""
         self._reading = False
+        return self._offered(outline, now)
+
+    def told(self, outline: Outline, answer: Answer, now: Moment) -> list[Command]:
+        """These introduction points are to be published, and what other nodes offer is known so well."""
+        self._told = answer
+        return self._offered(outline, now)
+
+    def _offered(self, outline: Outline, now: Moment) -> list[Command]:
         if outline != self._outline:
             self._outline, self._points_since, self._retry_at = outline, now.mono, None
         return self.wake(now)
@@ -160,6 +181,8 @@ class Schedule:
         """Say whether what is known now may replace what the directories hold."""
         if not self._connected or self._plan is None or not self._plan.live(now.wall) or not self._outline:
             return Answer.UNKNOWN
+        if self._told is not Answer.CERTAIN:
+            return self._told
         few = len(self._outline) < self.settings.expected_points
         if few and now.mono < self._points_since + self.settings.points_grace:
             return Answer.UNCERTAIN
@@ -169,7 +192,9 @@ class Schedule:
         """Say what keeps us from publishing; None when nothing does."""
         if self._plan is not None and not self._plan.live(now.wall):
             return "Tor's consensus is too old to publish by, or the clock of this machine is wrong"
-        return None if self._outline else "Tor has no introduction points; the directories are left alone"
+        if not self._outline:
+            return "Tor has no introduction points; the directories are left alone"
+        return None if self._told is Answer.CERTAIN else "other nodes may know more; the directories are left alone"
 
     def wake(self, now: Moment) -> list[Command]:
         """Look at the clock."""
@@ -196,12 +221,16 @@ class Schedule:
     def _read(self, now: Moment) -> Iterator[Read]:
         if self._connected and not self._reading and self._read_at <= now.mono:
             self._reading = True
-            quick = self._last is None or now.mono < self._eager_until
+            quick = self._begins() or now.mono < self._eager_until
             self._read_at = now.mono + (self.settings.read_quick if quick else self.settings.read_slow)
             yield Read()
 
+    def _begins(self) -> bool:
+        """Tell whether visitors may be waiting for our points."""
+        return self._last is None and (self._leading or not self._outline)
+
     def _publish(self, now: Moment) -> Iterator[Publish]:
-        reason = self._reason(now)
+        reason = self._reason(now) if self._leading else None
         if reason is None or self._building is not None or self._plan is None:
             return
         if now.mono < self._last_at + self._gap or not self._good_enough(now):

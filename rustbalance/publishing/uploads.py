@@ -84,6 +84,15 @@ class Uploads:
         for track in self._tracks.values():
             track.interrupt()
 
+    def abandon(self) -> None:
+        """
+        Somebody else publishes from now on: whatever was still to be posted is out of date.
+
+        Directories may yet answer for what is on its way.
+        """
+        self._connected = False
+        self._tracks.clear()
+
     def publish(
         self, seat: Seat, blinded: bytes, revision: int, directories: tuple[str, ...], now: Moment
     ) -> list[Command]:

@@ -18,6 +18,10 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from rustbalance.coordination.making import coordination
+from rustbalance.coordination.node_key import node_key
+from rustbalance.coordination.service import source_of
+from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.files import private_directory
 from rustbalance.key_files import write_service_keys
 from rustbalance.lab import torrc
@@ -60,15 +64,22 @@ class Node:
             self.store,
             reactor,
             os.urandom,
+            source_of("alpha"),
         )
+        self.node_key = node_key(None, self.directory / "node.key")
+        alone = CoordinationSettings(node="alpha", directory=self.directory)
+        self.coordination, _ = coordination(alone, self.node_key, self.publisher, None, reactor, os.urandom)
 
     def start(self) -> None:
         """Start both."""
         self.tor.startService()
         self.publisher.startService()
+        self.coordination.startService()
 
     async def stop(self) -> None:
         """Stop both and remove everything."""
+        await self.coordination.stopService()
+        self.node_key.wipe()
         self.publisher.stopService()
         await self.tor.stopService()
         self.master.wipe()

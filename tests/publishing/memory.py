@@ -14,6 +14,10 @@ from typing import TypeVar
 
 from twisted.internet.task import Clock
 
+from rustbalance.cluster.keys import NodeKey
+from rustbalance.coordination.conversation import Conversation
+from rustbalance.coordination.service import Coordination, source_of
+from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus, parse_microdescriptors
 from rustbalance.onion.descriptor import Descriptor, decode, decode_outer, encode
@@ -37,13 +41,15 @@ HOURS = VALID_AFTER // 3600 + 54
 
 class Node:
     """
-    A publisher and everything it talks to.
+    A publisher in a cluster of one, and everything it talks to.
 
-    ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer.
+    ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer;
+    ``refused``: texts of ours that one did not take. Nodes of one cluster (``tests.coordination.memory``) share the ``clock`` and what is ``held``.
     """
 
-    def __init__(self, **figures: float) -> None:
-        self.clock = Clock()
+    def __init__(self, name: str = "alpha", clock: Clock | None = None, **figures: float) -> None:
+        self.name = name
+        self.clock = clock or Clock()
         self.consensus, self.microdescriptors = consensus_and_microdescriptors(40)
         self.master = MasterKey.from_seed(Secret.copy_of(b"s" * 32))
         self.plan = self.planned()
@@ -53,15 +59,34 @@ class Node:
         self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
         self.held: dict[tuple[str, bytes], bytes] = {}
         self.deaf: set[str] = set()
-        self.publisher = self.publisher_with(PublishSettings(**figures))  # type: ignore[arg-type]
+        self.node_key = NodeKey(Secret.copy_of(name.encode().ljust(32)))
+        self.settings = CoordinationSettings(node=name, directory=self.directory)
+        self.publish_settings = PublishSettings(**figures)  # type: ignore[arg-type]
+        self.refused = 0
         self._answered = 0
+        self.make()
 
-    def publisher_with(self, settings: PublishSettings) -> Publisher:
-        """Return a publisher that has just been made."""
-        store = RevisionStore(self.directory / "counters.json")
-        return Publisher(
-            self.instance, self.master, settings, store, self.clock, os.urandom, False, self.now, self.at_once
+    def make(self) -> None:
+        """Make its services, as at each start of the process."""
+        self.publisher = Publisher(
+            self.instance,
+            self.master,
+            self.publish_settings,
+            RevisionStore(self.directory / "counters.json"),
+            self.clock,
+            os.urandom,
+            source_of(self.name),
+            testing=False,
+            clocks=self.now,
+            in_thread=self.at_once,
         )
+        self.coordination = Coordination(
+            self.settings, self.node_key, self.publisher, self.conversation(), self.clock, os.urandom, self.now
+        )
+
+    def conversation(self) -> Conversation | None:
+        """Return what it speaks with others by."""
+        return None
 
     async def at_once(self, function: Callable[[], T]) -> T:
         """Run it here."""
@@ -77,10 +102,23 @@ class Node:
         return plan_publication(parse_consensus(self.consensus), known, self.master.public, testing=False)
 
     def start(self) -> None:
-        """Start both services and let everything settle."""
-        self.publisher.startService()
+        """Start the services and let everything settle."""
         self.instance.startService()
+        self.publisher.startService()
+        self.coordination.startService()
         self.settle()
+
+    def stop(self) -> None:
+        """Stop what publishes; Tor goes on."""
+        self.coordination.stopService()
+        self.publisher.stopService()
+
+    def restart(self) -> None:
+        """Stop what publishes and start it again, with what is on disk."""
+        self.stop()
+        self.make()
+        self.publisher.startService()
+        self.coordination.startService()
 
     def settle(self) -> None:
         """Move all bytes, let relays answer what was posted, until nothing moves any more."""
@@ -167,5 +205,6 @@ class Node:
             self.held[relay, outer.blinded_public] = text
             self.tor.emit(f"HS_DESC UPLOADED {address} UNKNOWN ${relay}~relay")
             return
+        self.refused += 1
         key = b64encode(outer.blinded_public).decode().rstrip("=")
         self.tor.emit(f"HS_DESC FAILED {address} NO_AUTH ${relay}~relay {key} REASON=UPLOAD_REJECTED")

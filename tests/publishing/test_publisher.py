@@ -7,7 +7,6 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.onion.consensus import parse_consensus
-from rustbalance.publishing.settings import PublishSettings
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, Node
 
@@ -186,9 +185,7 @@ class TroubleTests(PublisherTestCase):
         self.node.publisher.publish_now()
         self.node.later(5)
         raised = self.node.revision(seat.directories[2], seat)
-        self.node.publisher.stopService()
-        self.node.publisher = self.node.publisher_with(PublishSettings())
-        self.node.publisher.startService()
+        self.node.restart()
         self.node.later(2)
         self.assertGreater(self.node.revision(seat.directories[0], seat), raised)
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
@@ -267,7 +264,7 @@ class ChangeTests(PublisherTestCase):
         keys = list(self.node.publisher._builder._keys.values())
         self.assertEqual(len(keys), 2)
         posts = len(self.node.tor.posted)
-        self.node.publisher.stopService()
+        self.node.stop()
         self.assertEqual([each.blinded.secret.alive for each in keys], [False, False])
         self.node.later(700, 5.0)
         self.assertEqual(len(self.node.tor.posted), posts)

@@ -17,6 +17,8 @@ from rustbalance import __version__
 #: Each command and the object that it is.
 COMMANDS = {
     "init": "rustbalance.cli.init:init",
+    "bundle": "rustbalance.cli.bundle:bundle",
+    "join": "rustbalance.cli.join:join",
     "run": "rustbalance.cli.run:run",
     "status": "rustbalance.cli.status:status",
     "check-config": "rustbalance.cli.check_config:check_config",

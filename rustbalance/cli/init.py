@@ -1,13 +1,17 @@
 """
 ``rustbalance init``: a node that starts.
 
-Owns: the command and what it tells. In: a directory and a target; out: a key and a configuration in it, or one
+Owns: the command and what it tells. In: a directory and a target; out: keys and a configuration in it, or one
 line that says why not. Making the node is ``new_node.py``.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rustbalance.cli.node_files import NewNode
 
 EPILOG = """\b
 Example:
@@ -19,11 +23,8 @@ The target is one of XXX.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with 
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True, resolve_path=True)
 
-#: What cannot be chosen yet, with the reason.
-NOT_YET = "is not available in this version, which runs one node; leave it out"
 
-
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, short_help="Make the first node of a cluster.")
 @click.option("--dir", "directory", required=True, type=click.Path(path_type=Path), help="Where the node lives.")
 @click.option("--target", required=True, help="The site behind the address.")
 @click.option("--identity-key", type=FILE, help="Keep this key's address (32, 64 or Tor's 96 bytes); else a new one.")
@@ -40,22 +41,35 @@ def init(
     force: bool,
     lab_include: Path | None,
 ) -> None:
-    """Make the key and the configuration of a node in a directory."""
-    from rustbalance.cli.new_node import CannotMake, create_node
+    """Make the keys and the configuration of the first node in a directory."""
+    from rustbalance.cli.new_node import create_node
+    from rustbalance.cli.node_files import CannotMake
 
-    if carrier != "tor":
-        raise click.UsageError(f"--carrier {carrier} {NOT_YET}")
-    if endpoint is not None:
-        raise click.UsageError(f"--endpoint {NOT_YET}")
     try:
-        made = create_node(directory, target, identity_key=identity_key, torrc_include=lab_include, force=force)
+        made = create_node(
+            *(directory, target),
+            identity_key=identity_key,
+            carrier=carrier,
+            endpoint=endpoint,
+            torrc_include=lab_include,
+            force=force,
+        )
     except CannotMake as error:
         raise click.UsageError(str(error)) from None
+    tell(made)
+
+
+def tell(made: "NewNode", *, first: bool = True) -> None:
+    """Say what was made, what comes next, and what this machine still lacks; ``first``: other nodes may follow it."""
     click.echo(f"address   {made.address.text}")
     click.echo(f"key       {made.key}   (keep a copy in a safe place: whoever has it is the service)")
     if made.old_key is not None:
         click.echo(f"old key   {made.old_key}")
     click.echo(f"config    {made.config}")
     click.echo(f"next      rustbalance run --config {made.config}")
+    if first:
+        click.echo(
+            f"one more  rustbalance bundle --dir {made.config.parent}   (then on another machine: rustbalance join)"
+        )
     for complaint in made.missing:
         click.echo(f"rustbalance: before it can start: {complaint}", err=True)

@@ -2,7 +2,7 @@
 
 from rustbalance.config.addresses import Address, HostPort, UnixPath
 from rustbalance.config.complaints import Complaint, ConfigError
-from rustbalance.config.load import Places, check_master_address, find_places, load_config, wipe_secrets
+from rustbalance.config.load import Places, check_master_address, find_given, find_places, load_config, wipe_secrets
 from rustbalance.config.schema import Config
 from rustbalance.config.tls_check import TlsCheck
 
@@ -16,6 +16,7 @@ __all__ = [
     "TlsCheck",
     "UnixPath",
     "check_master_address",
+    "find_given",
     "find_places",
     "load_config",
     "wipe_secrets",

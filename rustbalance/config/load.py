@@ -82,6 +82,20 @@ def find_places(path: Path) -> Places:
     return Places(draft.values["control_socket"], draft.values["master.identity_key_path"])
 
 
+def find_given(path: Path) -> dict[str, Any]:
+    """
+    Return what the file says, by dotted name, as TOML has it and without secrets.
+
+    :raises ConfigError: it is no TOML.
+    """
+    document, inline = _parse(path)
+    for secret in inline.values():
+        secret.wipe()
+    draft = Draft(path.absolute().parent)
+    draft.read(document)
+    return {name: value for name, value in draft.given.items() if name.removesuffix("_file") not in secret_names()}
+
+
 def check_master_address(config: Config, derived: OnionAddress) -> None:
     """
     Compare what the configuration says with the address ``derived`` from the key.

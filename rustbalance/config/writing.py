@@ -6,18 +6,22 @@ that this version has, each with its sentence; what is not set stands there as a
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rustbalance.config.outline import REQUIRED, Entry, entries, sections
+from rustbalance.config.outline import REQUIRED, Entry, entries, known_names, secret_names, sections
 
-Value = str | int | bool
+Value = str | int | float | bool | Sequence[str]
 
 
 def render(settings: Mapping[str, Value], opening: str) -> str:
-    """Return the text of a file that sets ``settings``; ``opening`` are the words at its head."""
-    unused = settings.keys() - {entry.dotted for section in sections() for entry in entries(section)}
+    """
+    Return the text of a file that sets ``settings``; ``opening`` are the words at its head.
+
+    A secret ``x`` is never among them; ``x_file``, where it lies, may be.
+    """
+    unused = settings.keys() - set(known_names()) | settings.keys() & set(secret_names())
     if unused:
         raise ValueError(f"no such keys: {', '.join(sorted(unused))}")
     lines = [*(f"# {line}".rstrip() for line in opening.splitlines())]
@@ -41,7 +45,8 @@ def _line(entry: Entry, settings: Mapping[str, Value]) -> str:
     if entry.dotted in settings:
         return f"{entry.name} = {as_toml(settings[entry.dotted])}"
     if entry.key.secret:
-        return f'#{entry.name}_file = ""'
+        path = settings.get(f"{entry.dotted}_file")
+        return f'#{entry.name}_file = ""' if path is None else f"{entry.name}_file = {as_toml(path)}"
     if entry.key.default is not None or entry.default in (None, REQUIRED):
         return f'#{entry.name} = ""'
     return f"#{entry.name} = {as_toml(entry.default)}"
@@ -53,7 +58,7 @@ def _found_out(entry: Entry) -> str:
 
 def as_toml(value: Any) -> str:
     """Return a default or a setting as TOML spells it."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(as_toml(part) for part in value) + "]"
     if isinstance(value, Path):
         return as_toml(str(value))

@@ -14,9 +14,11 @@ for _name, _arguments in {
     "sodium_hex2bin": [_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _POINTER, _POINTER],
     "sodium_base642bin": [_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _POINTER, _POINTER, _NUMBER],
     "sodium_bin2base64": [_POINTER, _SIZE, _POINTER, _SIZE, _NUMBER],
+    "sodium_bin2hex": [_POINTER, _SIZE, _POINTER, _SIZE],
 }.items():
     getattr(libsodium, _name).argtypes = _arguments
 libsodium.sodium_bin2base64.restype = _POINTER
+libsodium.sodium_bin2hex.restype = _POINTER
 
 
 def decode_hex(secret: Secret) -> Secret:
@@ -34,6 +36,16 @@ def decode_hex(secret: Secret) -> Secret:
     if failed:
         raise ValueError("must be an even number of hexadecimal digits")
     return decoded
+
+
+def encode_hex(secret: Secret) -> Secret:
+    """Return the secret as hexadecimal digits, which can stand anywhere, also in a path."""
+    length = 2 * len(secret)
+    with Secret(length + 1) as text:  # libsodium ends the text with a NUL
+        with secret.pointer() as source, text.pointer() as out:
+            libsodium.sodium_bin2hex(address_of(out), length + 1, address_of(source), len(secret))
+        with text.expose() as view:
+            return Secret.copy_of(view[:length])
 
 
 def decode_base64(secret: Secret, size: int = 32) -> Secret:

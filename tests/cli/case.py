@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cli.commands import group
-from rustbalance.cli.new_node import NewNode, create_node
+from rustbalance.cli.new_node import create_node
+from rustbalance.cli.node_files import NewNode
 
 PROGRAM = Path(sys.executable).with_name("rustbalance")
 
@@ -32,6 +33,18 @@ class CliCase(SynchronousTestCase):
         """Call a command as an operator does."""
         return subprocess.run(
             [PROGRAM, *argv], check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+        )
+
+    def run_detached(self, *argv: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Call a command that has no terminal to ask."""
+        return subprocess.run(
+            [PROGRAM, *argv],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def node(self, target: str = "127.0.0.1:8000") -> NewNode:

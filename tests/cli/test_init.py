@@ -1,5 +1,7 @@
 """rustbalance init, as people call it."""
 
+from pathlib import Path
+
 from rustbalance.cli.new_node import create_node
 from rustbalance.config import load_config
 from tests.cli.case import CliCase
@@ -28,12 +30,37 @@ class InitTests(CliCase):
         self.assertEqual(forced.exit_code, 0, forced.output)
         self.assertIn("master.key.old-1", forced.stdout)
 
-    def test_later_carriers(self) -> None:
-        """What belongs to a later version is refused rather than ignored."""
+    def test_carriers(self) -> None:
+        """Each carrier gives a configuration that starts as it is, with its endpoint where that has a meaning."""
+        for number, (carrier, endpoint) in enumerate(
+            (("tor", None), ("direct", None), ("direct", "10.0.0.1:7000"), ("wireguard", "node.example:51821"))
+        ):
+            directory = self.directory / str(number)
+            words: list[str | Path] = ["init", "--dir", directory, "--target", "127.0.0.1:8000", "--carrier", carrier]
+            done = self.call(*words, *(["--endpoint", endpoint] if endpoint else []))
+            self.assertEqual((done.exit_code, done.stderr), (0, ""), done.output)
+            config = load_config(directory / "config.toml")
+            self.assertEqual(config.coordination.mode, carrier)
+            if carrier == "direct":
+                self.assertEqual(config.coordination.listen, endpoint or "127.0.0.1:0")
+            if carrier == "wireguard":
+                found = config.wireguard
+                self.assertEqual((str(found.external_endpoint), found.listen_port), (endpoint, 51821))
+                self.assertEqual(found.tunnel_ip, "10.200.200.1")
+                self.assertIsNotNone(found.private_key)
+
+    def test_bad_endpoints(self) -> None:
+        """An endpoint that its carrier cannot use is refused before anything is written."""
         words = ("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000")
-        self.assert_refused(self.call(*words, "--carrier", "wireguard"), "not available in this version")
-        self.assert_refused(self.call(*words, "--endpoint", "10.0.0.1:1"), "not available in this version")
+        self.assert_refused(self.call(*words, "--endpoint", "10.0.0.1:1"), "--carrier wireguard or direct")
+        self.assert_refused(self.call(*words, "--carrier", "direct", "--endpoint", "8.8.8.8:1"), "private network")
+        self.assert_refused(self.call(*words, "--carrier", "wireguard", "--endpoint", "x"), "HOST:PORT")
         self.assertFalse((self.directory / "node").exists())
+
+    def test_line_for_a_bundle(self) -> None:
+        """One line says how another node gets in; it can be pasted."""
+        done = self.call("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000")
+        self.assertIn(f"rustbalance bundle --dir {self.directory / 'node'} ", done.stdout)
 
     def test_what_the_machine_lacks(self) -> None:
         """When tor is not installed the node is made all the same, and it is said what to do before the start."""

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import CannotMake, create_node, node_id
+from rustbalance.cli.new_node import create_node, node_id
+from rustbalance.cli.node_files import CannotMake
 from rustbalance.config import HostPort, UnixPath, load_config
 from rustbalance.key_files import SECRET_HEADER, create_master_key, load_master_key, write_service_keys
 from rustbalance.onion.address import OnionAddress
 from rustbalance.secret_files import write_secret
 from tests.cli.case import CliCase
 from tests.config.case import ONION
+
+#: What lies beside the configuration.
+FILES = ("master.key", "node.key", "cluster_token", "join_secret")
 
 
 class CreateTests(CliCase):
@@ -58,7 +62,7 @@ class CreateTests(CliCase):
         self.assertEqual(stat.S_IMODE(made.config.parent.stat().st_mode), 0o700)
         for path in made.config.parent.iterdir():
             self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
-        self.assertEqual(sorted(self.contents()), ["config.toml", "master.key"])
+        self.assertEqual(sorted(self.contents()), sorted(["config.toml", *FILES]))
 
     def test_each_node_has_its_own_key(self) -> None:
         """Two nodes made in a row have two addresses."""
@@ -103,11 +107,13 @@ class CreateTests(CliCase):
         self.refused("--target", "port", target="localhost")
 
     def test_nothing_is_replaced(self) -> None:
-        """Both files, or one of them, are in the way; without force they stay as they are."""
+        """All files, or one of them, are in the way; without force they stay as they are."""
         made = self.node()
-        self.refused("config.toml and master.key", "--force")
+        self.refused("config.toml, master.key, node.key, cluster_token, join_secret in", "--force")
         made.config.unlink()
-        self.refused("master.key in", "--force")
+        for name in FILES[:-1]:
+            (made.config.parent / name).unlink()
+        self.refused("join_secret in", "--force")
 
     def test_force_keeps_the_old_key(self) -> None:
         """With force there is a new key; the old one has another name, as it cannot be had again."""

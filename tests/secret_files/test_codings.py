@@ -6,14 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.secret_files import decode_base64, decode_hex, encode_base64
+from rustbalance.secret_files import decode_base64, decode_hex, encode_base64, encode_hex
 from rustbalance.secrets import Secret
 
 KEY = bytes(range(222, 254))
 
 
 class HexTests(SynchronousTestCase):
-    """L{decode_hex} reads digits of either case and nothing else."""
+    """L{decode_hex} reads digits of either case and nothing else; L{encode_hex} writes them."""
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=64))
+    def test_writes(self, contents: bytes) -> None:
+        """Two digits in lower case for each byte."""
+        self.assertEqual(encode_hex(Secret.copy_of(contents)), contents.hex().encode())
 
     @settings(deadline=None)
     @given(st.binary(max_size=64))

@@ -1,5 +1,6 @@
 """Tests for L{rustbalance.secret_files.inline}."""
 
+import gc
 import tomllib
 from pathlib import Path
 
@@ -183,6 +184,7 @@ class InlineTests(SynchronousTestCase):
 
     def test_nothing_is_left_locked(self) -> None:
         """Reading leaves only the secrets that it returns."""
+        gc.collect()  # what other tests left
         before = locked_bytes()
         _, found = self.read(CONFIG)
         self.assertEqual(locked_bytes(), before + 4 * 4096)

@@ -1,8 +1,8 @@
 """
 A cluster in memory and in simulated time.
 
-Owns: nodes with a Tor each (``tests.publishing.memory``), the same directories for all of them, and a carrier that loses
-what a test wants lost. Frames are really sealed and opened.
+Owns: nodes with a Tor each (``tests.publishing.memory``), the same directories for all of them, and a carrier that
+loses what a test wants lost. Frames are really sealed and opened.
 """
 
 import shutil

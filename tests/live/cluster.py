@@ -1,0 +1,202 @@
+"""
+Nodes of one cluster, each a process of its own as people run it.
+
+Owns: their keys and configuration (carrier C{direct} on loopback), their processes, and what clients find at the
+directories. In: the shared network; out: how long it took until something was so.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import txtorcon
+from stem.descriptor.hidden_service import HiddenServiceDescriptorV3
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import DeferredList
+from twisted.internet.threads import deferToThread
+
+from rustbalance.config import find_places
+from rustbalance.key_files import create_master_key
+from rustbalance.lab.child import Child, spawn
+from rustbalance.lab.client import Visitor
+from rustbalance.lab.ports import PortBlock
+from rustbalance.lab.site import TargetSite
+from rustbalance.life import deferred, pause
+from rustbalance.ops.control_client import NoAnswer, NoDaemon, ask
+from rustbalance.ops.status import NodeStatus
+from tests.live.network import LiveTestCase
+
+reactor: Any = global_reactor
+POLL = 0.1
+ENDING = 15.0
+NODES = ("alpha", "beta", "gamma")
+
+CONFIGURATION = """\
+state_dir = "state"
+listen = "unix:state/front.sock"
+[node]
+id = "{name}"
+priority = {priority}
+[master]
+identity_key_path = "{key}"
+[target]
+address = "unix:{target}"
+[tor]
+torrc_include = "{include}"
+[coordination]
+mode = "direct"
+listen = "{listen}"
+peers = {peers}
+cluster_token_file = "{token}"
+"""
+
+
+class Member:
+    """One node of the cluster: its directory, and its process once C{start} was called."""
+
+    def __init__(self, name: str, directory: Path, **settings: object) -> None:
+        directory.mkdir(mode=0o700)
+        self.name = name
+        self.directory = directory
+        self.config = directory / "config.toml"
+        self.config.write_text(CONFIGURATION.format(name=name, **settings))
+        self.config.chmod(0o600)
+        self.child: Child | None = None
+
+    def start(self) -> None:
+        """Start the process; also again after it has ended."""
+        command = (sys.executable, "-m", "twisted", "--log-format=text", "rustbalance", "--config", str(self.config))
+        self.child = spawn(reactor, self.name, command, self.directory)
+
+    async def status(self) -> NodeStatus | None:
+        """Return what the node says about itself, None when it does not answer."""
+        try:
+            return await deferToThread(ask, find_places(self.config).control_socket, "status", NodeStatus)
+        except (NoDaemon, NoAnswer):
+            return None
+
+    @property
+    def process(self) -> Child:
+        """Its process."""
+        assert self.child is not None
+        return self.child
+
+    def kill(self) -> None:
+        """Kill the daemon and its Tors, as the end of the machine would."""
+        tors = [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
+        self.process.send(signal.SIGKILL)
+        for pid in tors:
+            os.kill(pid, signal.SIGKILL)
+
+    @property
+    def log(self) -> str:
+        """What the daemon has said."""
+        return (self.directory / "output.log").read_text()
+
+
+class ClusterTestCase(LiveTestCase):
+    """A test with the nodes C{self.members} of one address, not yet started; everything ends with the test."""
+
+    timeout = 400
+
+    async def prepare(self) -> None:
+        """Make the site, the keys and all configurations."""
+        self.directory = Path(tempfile.mkdtemp(prefix="rb-c-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        site = TargetSite(reactor)
+        await site.start(self.directory / "site.sock")
+        self.addCleanup(lambda: deferred(site.stop()))
+        key = create_master_key(self.directory / "master.key")
+        self.address = key.address
+        key.wipe()
+        token = self.directory / "token"
+        token.write_text(random.SystemRandom().randbytes(32).hex())
+        token.chmod(0o600)
+        ports = PortBlock.reserve(random.Random())
+        self.addCleanup(ports.release)
+        places = {name: f"127.0.0.1:{ports.take()}" for name in NODES}
+        self.members = {
+            name: Member(
+                name,
+                self.directory / name,
+                priority=100 + number,
+                key=self.directory / "master.key",
+                target=self.directory / "site.sock",
+                include=self.network.include_path,
+                listen=places[name],
+                peers=[place for other, place in places.items() if other != name],
+                token=token,
+            )
+            for number, name in enumerate(NODES)
+        }
+        self.addCleanup(lambda: deferred(self._end()))
+        self.visitors: Visitor = await self.visitor()
+
+    async def _end(self) -> None:
+        children = [member.child for member in self.members.values() if member.child is not None]
+        await DeferredList([deferred(child.stop(ENDING)) for child in children])
+
+    def start(self) -> None:
+        """Start all of them at once."""
+        for member in self.members.values():
+            member.start()
+
+    async def until(self, what: str, condition: Callable[[dict[str, NodeStatus]], bool], seconds: float) -> float:
+        """Wait until all that the running nodes say of themselves satisfies C{condition}; return how long it took."""
+        began = reactor.seconds()
+        while True:
+            asked = [member for member in self.members.values() if member.child is not None and member.child.alive]
+            answers = {member.name: await member.status() for member in asked}
+            found = {name: status for name, status in answers.items() if status is not None}
+            if condition(found):
+                return float(reactor.seconds() - began)
+            if reactor.seconds() > began + seconds:
+                raise AssertionError(f"not within {seconds:g} s: {what}\n{found}\n{self._last_words()}")
+            await pause(reactor, POLL)
+
+    def _last_words(self) -> str:
+        return "\n".join(f"--- {member.name}\n{member.log[-3000:]}" for member in self.members.values())
+
+    async def found_by_clients(self) -> set[str]:
+        """Return the authentication keys of the introduction points that a client finds at the directories now."""
+        where = (reactor, "127.0.0.1", self.network.client.control_port)
+        connection = await txtorcon.build_tor_connection(where, build_state=False)
+        texts: list[str] = []
+        await connection.add_event_listener("HS_DESC_CONTENT", texts.append)
+        await connection.queue_command("SIGNAL NEWNYM")
+        await connection.queue_command(f"HSFETCH {self.address.label}")
+        for _ in range(200):
+            if any("hs-descriptor" in text for text in texts):
+                break
+            await pause(reactor, 0.1)
+        connection.transport.loseConnection()
+        text = next(text for text in texts if "hs-descriptor" in text).partition("\n")[2]
+        descriptor = HiddenServiceDescriptorV3.from_str(text.removesuffix("OK").rstrip("\r\n") + "\n", validate=True)
+        points = descriptor.decrypt(self.address.text).introduction_points
+        return {point.auth_key_cert.key.hex() for point in points}
+
+
+def publisher(found: dict[str, NodeStatus]) -> str | None:
+    """Return whom all of these nodes name as the publisher, None when they do not agree on one."""
+    named = {status.cluster.publisher for status in found.values() if status.cluster is not None}
+    return named.pop() if len(named) == 1 else None
+
+
+def published_points(found: dict[str, NodeStatus], *, everywhere: bool = False) -> int:
+    """
+    Return how many points the publisher's confirmed descriptors list, 0 as long as they are not confirmed.
+
+    ``everywhere``: by all directories, not only by enough of them.
+    """
+    status = found.get(publisher(found) or "")
+    if status is None or len(status.descriptors) != 2 or not all(one.published for one in status.descriptors):
+        return 0
+    if everywhere and any(one.confirmed < one.directories for one in status.descriptors):
+        return 0
+    return min(one.introduction_points for one in status.descriptors)

@@ -32,12 +32,13 @@ DIRECTIONS: dict[str, set[str]] = {
     "mesh": GROUND | {"life", "secret_files", "key_files", "onion", "cluster", "tor", "proxy", "ops"},
     "coordination": GROUND
     | {"life", "secret_files", "key_files", "onion", "cluster", "mesh", "tor", "publishing", "ops"},
+    "joining": GROUND | {"life", "cluster", "mesh", "tor", "proxy"},
     "testing": GROUND | {"life"},
     "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination"},
     "node": GROUND
     | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"},
     "tap": GROUND | {"life", "config", "node", "ops"},
-    "cli": GROUND | {"life", "secret_files", "key_files", "onion", "config", "ops", "lab"},
+    "cli": GROUND | {"life", "secret_files", "key_files", "onion", "config", "cluster", "joining", "ops", "lab"},
     "lab": GROUND | {"life", "key_files", "onion", "config", "tor", "proxy", "ops", "cli"},
 }
 
@@ -52,6 +53,7 @@ PURE = (
     "rustbalance.mesh.tunnel_addresses",
     "rustbalance.mesh.wg_config",
     "rustbalance.mesh.wg_report",
+    "rustbalance.joining.endpoint",
     "rustbalance.ops.status",
     "rustbalance.wiring",
     "rustbalance.proxy.bodies",

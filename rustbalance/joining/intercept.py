@@ -4,8 +4,8 @@
 Owns: the place where requests to join arrive among those of visitors. In: requests, from the front; out: the answer,
 or the one page that whatever is wrong gets. What is decided is ``endpoint.py``'s.
 
-Every request with a body under the reserved prefix is treated alike, whether it knows the secret or not, so that nobody
-learns from the answer, or from when it comes, which part was wrong.
+Every request under the reserved prefix is treated alike, whatever its method and whether it knows the secret or not, so
+that nobody learns from the answer, or from when it comes, which part was wrong.
 """
 
 from collections.abc import Callable
@@ -57,18 +57,16 @@ class JoinIntercept:
         self._now = now
         self._ledger = self._remember()
 
-    def __call__(self, request: RequestHead) -> LocalAnswer | BodyWanted | None:
+    def __call__(self, request: RequestHead) -> BodyWanted | None:
         """Take what is under the reserved prefix, and leave the rest."""
         if not is_reserved(request.target):
             return None
-        if request.method != b"POST":
-            return NOT_FOUND
-        return BodyWanted(LARGEST_REQUEST, partial(self._answer, request.target))
+        return BodyWanted(LARGEST_REQUEST, partial(self._answer, request))
 
-    def _answer(self, target: bytes, body: bytes | None) -> LocalAnswer:
-        knows_secret = self._secret == target.removeprefix(PREFIX) and target.startswith(PREFIX)
+    def _answer(self, request: RequestHead, body: bytes | None) -> LocalAnswer:
+        knows_secret = self._secret == request.target.removeprefix(PREFIX) and request.target.startswith(PREFIX)
         view = self._view()
-        if not knows_secret or not body or view is None or self._ledger is None:
+        if not knows_secret or request.method != b"POST" or not body or view is None or self._ledger is None:
             return NOT_FOUND
         try:
             return LocalAnswer(200, b"OK", _FIELDS, self._decide(body, view, self._ledger))

@@ -1,8 +1,9 @@
 """Requests that are answered here after their body: on real sockets, in every way that a body can arrive or not."""
 
+from rustbalance.life import pause
 from rustbalance.proxy.pages import PAGES, BodyWanted, LocalAnswer
 from rustbalance.proxy.request import RequestHead
-from tests.proxy.wire import Client, ProxyCase, get, pause, reactor
+from tests.proxy.wire import Client, ProxyCase, get, reactor
 
 LIMIT = 64
 

@@ -61,10 +61,11 @@ class OnionNode(Node):
 
     carrier: OnionCarrier
 
-    def __init__(self, name: str, folder: Path, socks_port: int) -> None:
+    def __init__(self, name: str, folder: Path, socks_port: int, backoff: float = 0.1) -> None:
         self.scout = Scout(socks_port)
         self.folder = folder / name
-        super().__init__(name, OnionCarrier(self.scout, self.folder, reactor, FAST, lambda _: 0.1), set(NAMES) - {name})
+        carrier = OnionCarrier(self.scout, self.folder, reactor, FAST, lambda _: backoff)
+        super().__init__(name, carrier, set(NAMES) - {name})
 
     @property
     def onion(self) -> OnionAddress:
@@ -84,9 +85,9 @@ class OnionCarrierTests(TestCase):
         self.port = self.network.listen(reactor).port
         self.addCleanup(lambda: deferred(self.network.close()))
 
-    def node(self, name: str, *, serving: bool = True) -> OnionNode:
+    def node(self, name: str, *, serving: bool = True, backoff: float = 0.1) -> OnionNode:
         """Return a node whose carrier has started and whose service is found by all who dial."""
-        node = OnionNode(name, self.folder, self.port)
+        node = OnionNode(name, self.folder, self.port, backoff)
         node.carrier.startService()
         self.addCleanup(self.end, node)
         self.network.routes[(node.onion.text, 51821)] = UNIXClientEndpoint(reactor, str(node.folder / "mesh.sock"))
@@ -174,7 +175,7 @@ class OnionCarrierTests(TestCase):
 
     async def test_no_dial_without_tor(self) -> None:
         """While Tor does not serve nobody is dialled; as soon as it does everybody is, at once."""
-        a, b = self.node("a", serving=False), self.node("b")
+        a, b = self.node("a", serving=False, backoff=600), self.node("b")
         a.carrier.set_peers([b.record()])
         b.carrier.set_peers([Record("a")])
         await until(lambda: a.carrier.status().problem == "no link to b: Tor (scout) does not serve yet")

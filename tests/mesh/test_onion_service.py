@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.files import UnsafePath
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.life import deferred
+from rustbalance.mesh import onion_service
 from rustbalance.mesh.onion_service import MeshService, ServiceRefused
-from rustbalance.secrets import locked_bytes
+from rustbalance.onion.keys import MasterKey
 from rustbalance.testing.fake_tor import FakeTor
 from rustbalance.tor.torrc import SocketPathTooLong
 from tests.tor.connected import Connection
@@ -49,10 +50,16 @@ class MeshServiceTests(SynchronousTestCase):
 
     def test_key_does_not_stay_in_memory(self) -> None:
         """After it has given the address away the key is wiped: Tor has its own copy."""
-        before = locked_bytes()
+        kept: list[MasterKey] = []
+
+        def load(path: Path) -> MasterKey:
+            kept.append(load_master_key(path))
+            return kept[-1]
+
         self.service.prepare()
+        self.patch(onion_service, "load_master_key", load)
         self.service.prepare()
-        self.assertEqual(locked_bytes(), before)
+        self.assertEqual([key.secret.alive for key in kept], [False])
 
     def test_bad_key(self) -> None:
         """A key file that is none, or that others may read, is refused and left alone."""

@@ -196,17 +196,17 @@ class StreamCarrierTests(SynchronousTestCase):
 
     def test_one_name_to_a_stream(self) -> None:
         """A member that passes another's frames on over its own stream does not become the way to that other."""
-        a, _, c = self.mesh()
-        c.say("a", b"own")
-        c.carrier.send("a", b"b:passed on")
+        a, c = self.node("a"), self.node("c")
+        a.carrier.set_peers([Record("b"), c.record()])
+        c.carrier.set_peers([a.record()])
         self.later(1)
-        self.assertTrue(a.has_heard("b", b"passed on"))
-        self.network.listening.pop("b")
-        a.carrier.set_peers([Record("b", ()), c.record()])
+        c.carrier.send("a", b"b:passed on")
         self.later(1)
         a.say("b", b"for b only")
         self.later(1)
+        self.assertTrue(a.has_heard("b", b"passed on"))
         self.assertNotIn(("a", b"for b only"), c.heard)
+        self.assertEqual(self.up(a), (1, 1))
 
     def test_broken_listener(self) -> None:
         """An error in whoever is told of a new link does not harm the link."""
@@ -224,6 +224,7 @@ class StreamCarrierTests(SynchronousTestCase):
         a.say("b", b"I release the lease")
         ending = self.stopped(a)
         self.assertNoResult(ending)
+        self.assertFalse(any(pump.clientIO.disconnecting or pump.serverIO.disconnecting for pump in self.network.pumps))
         self.network.flush()
         self.successResultOf(ending)
         self.assertTrue(b.has_heard("a", b"I release the lease"))

@@ -25,10 +25,12 @@ from twisted.python.components import Componentized
 
 from rustbalance import __version__
 from rustbalance.config import Config, ConfigError, check_master_address, load_config
-from rustbalance.coordination.making import coordination
+from rustbalance.coordination.making import Mesh, coordination, key_ring
 from rustbalance.coordination.node_key import node_key
 from rustbalance.coordination.service import Coordination, source_of
 from rustbalance.files import UnsafePath, private_directory
+from rustbalance.joining.making import Door, came_with
+from rustbalance.joining.records import StateDamaged
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.life import OrderedServices, now
 from rustbalance.mesh.stream_carrier import UnusableAddress
@@ -36,6 +38,7 @@ from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
 from rustbalance.proxy.front import Front
+from rustbalance.proxy.pages import answer_reserved
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.proxy.tls import BadAuthorities
 from rustbalance.publishing.counters import RevisionStore
@@ -55,6 +58,7 @@ from rustbalance.tor.torrc import SocketPathTooLong
 from rustbalance.wiring import (
     coordination_settings,
     external_settings,
+    join_settings,
     managed_settings,
     mesh,
     proxy_settings,
@@ -71,6 +75,7 @@ EXPECTED = (
     MemoryNotLocked,
     OSError,
     SocketPathTooLong,
+    StateDamaged,
     UnsafePath,
     UnusableAddress,
 )
@@ -149,7 +154,8 @@ class NodeService(OrderedServices):
         instances = tuple(tor.status() for tor in (self._tor, self._scout) if tor is not None)
         descriptors, proxy = self._publisher.status(), self._front.status()
         cluster = self._coordination.status()
-        health, problems = judge(instances, descriptors, proxy, self._publisher.problems(), cluster)
+        found = (*self._publisher.problems(), *(() if self._door is None else self._door.problems()))
+        health, problems = judge(instances, descriptors, proxy, found, cluster)
         return NodeStatus(
             version=__version__,
             node_id=self._config.node.id,
@@ -174,7 +180,6 @@ class NodeService(OrderedServices):
         self._address = self._key.address
         check_master_address(config, self._address)
         self._tor = self._make_tor(config, self._key)
-        self._front = Front(proxy_settings(config), self._socks, self._reactor)
         self._publisher = Publisher(
             self._tor,
             self._key,
@@ -184,16 +189,31 @@ class NodeService(OrderedServices):
             os.urandom,
             source_of(config.node.id),
         )
-        self._coordination, self._scout = self._make_coordination(config)
+        talk = mesh(config)
+        self._node_key = node_key(config.node.key, config.state_dir / "node.key")
+        self._coordination, self._scout = self._make_coordination(config, talk)
+        self._door = None if talk is None else self._make_door(config, talk)
+        intercept = answer_reserved if self._door is None else self._door.intercept
+        self._front = Front(proxy_settings(config), self._socks, self._reactor, intercept)
         control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
-        for part in (control, self._scout, self._tor, self._front, self._publisher, self._coordination):
+        joiner = None if self._door is None else self._door.joiner
+        for part in (control, self._scout, self._tor, self._front, self._publisher, self._coordination, joiner):
             if part is not None:
                 part.setServiceParent(self)
 
-    def _make_coordination(self, config: Config) -> tuple[Coordination, TorInstance | None]:
-        settings, talk = coordination_settings(config), mesh(config)
-        self._node_key = node_key(config.node.key, config.state_dir / "node.key")
+    def _make_coordination(self, config: Config, talk: Mesh | None) -> tuple[Coordination, TorInstance | None]:
+        settings = coordination_settings(config, came_with(config.state_dir))
         return coordination(settings, self._node_key, self._publisher, talk, self._reactor, os.urandom)
+
+    def _make_door(self, config: Config, talk: Mesh) -> Door | None:
+        settings = join_settings(config, self._address.text)
+        if settings is None:
+            return None
+        ring = key_ring(talk.tokens)
+        door = Door(settings, ring, self._node_key, self._coordination, self._socks, self._reactor, os.urandom)
+        self._coordination.outside = lambda: door.outside
+        self._tor.subscribe(door)
+        return door
 
     def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:
         if config.tor.mode == "managed":

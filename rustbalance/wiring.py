@@ -2,7 +2,7 @@
 From the configuration to the settings of each part.
 
 Owns: which key of ``config.toml`` ends where. In: ``Config``; out: the settings of ``tor``, ``publishing``, ``proxy``,
-``coordination``.
+``coordination``, ``joining``.
 Pure, so that no part of the daemon has to know the shape of the file.
 """
 
@@ -16,6 +16,7 @@ from rustbalance.config import Config, HostPort
 from rustbalance.coordination.carriers import Choice, Direct, OverTor, Wireguard
 from rustbalance.coordination.making import Mesh, Tokens
 from rustbalance.coordination.settings import CoordinationSettings, Seed
+from rustbalance.joining.making import JoinSettings
 from rustbalance.mesh.wg_config import Endpoint, WgAddress
 from rustbalance.proxy.settings import OnionTarget, ProxySettings, Target, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
@@ -69,13 +70,23 @@ def publish_settings(config: Config) -> PublishSettings:
     )
 
 
-def coordination_settings(config: Config) -> CoordinationSettings:
-    """Return who this node is among the others."""
+def join_settings(config: Config, master_address: str) -> JoinSettings | None:
+    """Return how others join through this node, and how it joins itself; None without a join secret."""
+    coordination = config.coordination
+    if coordination.join_secret is None:
+        return None
+    network = ip_network(config.wireguard.network) if coordination.mode == "wireguard" else None
+    return JoinSettings(config.node.id, master_address, config.state_dir, coordination.join_secret, network)
+
+
+def coordination_settings(config: Config, bundle: bytes = b"") -> CoordinationSettings:
+    """Return who this node is among the others; ``bundle`` is the id of the join bundle that it came with."""
     figures = config.coordination
     return CoordinationSettings(
         node=config.node.id,
         directory=config.state_dir,
         priority=config.node.priority,
+        bundle=bundle,
         skew=config.node.clock_skew_tolerance_secs,
         seeds=_seeds(config),
         cluster=ClusterSettings(

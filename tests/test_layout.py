@@ -34,12 +34,13 @@ DIRECTIONS: dict[str, set[str]] = {
     | {"life", "secret_files", "key_files", "onion", "cluster", "mesh", "tor", "publishing", "ops"},
     "joining": GROUND | {"life", "cluster", "mesh", "tor", "proxy"},
     "testing": GROUND | {"life"},
-    "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination"},
+    "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination", "joining"},
     "node": GROUND
-    | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"},
+    | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"}
+    | {"joining"},
     "tap": GROUND | {"life", "config", "node", "ops"},
     "cli": GROUND | {"life", "secret_files", "key_files", "onion", "config", "cluster", "joining", "ops", "lab"},
-    "lab": GROUND | {"life", "key_files", "onion", "config", "tor", "proxy", "ops", "cli"},
+    "lab": GROUND | {"life", "secret_files", "key_files", "onion", "cluster", "config", "tor", "proxy", "ops", "cli"},
 }
 
 #: Modules (or whole rooms) that decide and never act: no I/O, no clock, no randomness of their own.

@@ -1,5 +1,5 @@
 """
-``rustbalance lab``: a private Tor network with a node of ours, on loopback.
+``rustbalance lab``: a private Tor network with nodes of ours, on loopback.
 
 Owns: the commands. In: how long, how many nodes, where; out: what ``rustbalance.lab`` does and its exit status.
 """
@@ -13,8 +13,11 @@ import click
 EPILOG = """\b
 Example:
   rustbalance lab up
-  rustbalance lab up --seconds 60 --check
+  rustbalance lab up --nodes 3 --seconds 90 --check
 """
+
+MOST_NODES = 6
+"""One begins, and five may join within five minutes."""
 
 DIRECTORY = click.option(
     "--dir",
@@ -26,15 +29,18 @@ DIRECTORY = click.option(
 
 @click.group(epilog=EPILOG)
 def lab() -> None:
-    """Run a private Tor network with a node, all on this machine."""
+    """Run a private Tor network with nodes that serve one address, all on this machine."""
 
 
 @lab.command(epilog=EPILOG)
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop after this time; without it at Ctrl-C.")
 @click.option("--check", is_flag=True, help="Fetch pages through Tor; a line per check, exit status 0 or 1.")
-@click.option("--nodes", type=click.IntRange(1, 1), default=1, show_default=True, help="How many nodes.")
+@click.option("--nodes", type=click.IntRange(1, MOST_NODES), default=2, show_default=True, help="How many nodes.")
+@click.option(
+    "--carrier", type=click.Choice(["direct", "tor"]), default="direct", show_default=True, help="How nodes talk."
+)
 @DIRECTORY
-def up(seconds: float | None, check: bool, nodes: int, directory: Path | None) -> None:
+def up(seconds: float | None, check: bool, nodes: int, carrier: str, directory: Path | None) -> None:
     """Bring the network up, show the address and a live status."""
     from twisted.internet.defer import Deferred
     from twisted.internet.task import react
@@ -44,7 +50,7 @@ def up(seconds: float | None, check: bool, nodes: int, directory: Path | None) -
 
     def begin(reactor: Any) -> Deferred[None]:
         return Deferred.fromCoroutine(
-            _exit_with(demo(reactor, seconds, check, nodes, directory or default_directory()))
+            _exit_with(demo(reactor, seconds, check, nodes, directory or default_directory(), carrier))
         )
 
     react(begin, ())

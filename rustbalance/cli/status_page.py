@@ -38,10 +38,10 @@ def show(status: NodeStatus) -> None:
 
 
 @contextmanager
-def screen() -> Iterator[Callable[[NodeStatus | str], None]]:
-    """Yield a function that shows a page in place of the one before."""
+def screen() -> Iterator[Callable[..., None]]:
+    """Yield a function that shows the pages of nodes (``NodeStatus``, or a word) in place of those before."""
     with Live(console=_console(), auto_refresh=False, transient=False) as live:
-        yield lambda answer: live.update(_of(answer), refresh=True)
+        yield lambda *answers: live.update(Group(*map(_of, answers)), refresh=True)
 
 
 def _of(answer: NodeStatus | str) -> RenderableType:

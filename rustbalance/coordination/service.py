@@ -60,8 +60,9 @@ class Coordination(Service):
     """
     Makes ``publisher`` a member of the cluster that ``conversation`` speaks with; None: of a cluster of one.
 
-    ``node_key`` remains the caller's to wipe. Start it after the publisher, stop it before: the lease is released while
-    there is somebody to tell.
+    ``node_key`` remains the caller's to wipe. As long as ``outside`` returns True this node has not joined yet, and
+    publishes nothing. Start it after the publisher, stop it before: the lease is released while there is somebody to
+    tell.
     """
 
     log = Logger()
@@ -77,6 +78,7 @@ class Coordination(Service):
         clocks: Callable[[], Moment] = read_clocks,
     ) -> None:
         self.setName("coordination")
+        self.outside: Callable[[], bool] = lambda: False
         self._settings = settings
         self._node_key = node_key
         self._publisher = publisher
@@ -206,7 +208,7 @@ class Coordination(Service):
 
     def _is_able(self, now: Moment) -> bool:
         """Nobody else could publish for a node that is alone, so it need not hand over when its Tor is away."""
-        if self._is_seeking(now):
+        if self.outside() or self._is_seeking(now):
             return False
         return self._able or not self._is_accompanied(now)
 

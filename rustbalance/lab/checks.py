@@ -1,10 +1,10 @@
 """
 Does it work, as a visitor sees it?
 
-Owns: the checks of ``lab up --check``. In: a node and a visitor; out: one ``Check`` after the other.
+Owns: the checks of ``lab up --check``. In: the nodes of an address and a visitor; out: one ``Check`` after the other.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +13,7 @@ from rustbalance.lab.client import Visitor
 from rustbalance.lab.node import LabNode
 from rustbalance.lab.site import PAGE
 from rustbalance.lab.visits import Visit
-from rustbalance.ops.status import Health
+from rustbalance.ops.status import Health, NodeStatus
 
 LARGE = 1_000_000
 
@@ -30,9 +30,9 @@ class Check:
         return f"{'ok  ' if self.ok else 'FAIL'}  {self.name}: {self.detail}"
 
 
-async def checks(node: LabNode, visitor: Visitor) -> AsyncIterator[Check]:
-    """Look at everything that a visitor of ``node`` can see, and at what it says about itself."""
-    address = node.onion_address
+async def checks(nodes: Sequence[LabNode], visitor: Visitor) -> AsyncIterator[Check]:
+    """Look at everything that a visitor of the ``nodes`` can see, and at what each says about itself."""
+    address = nodes[0].onion_address
     page = await visitor.fetch(address)
     yield _check("the page comes through Tor", page, page.body == PAGE)
     fresh = await visitor.fetch(address, fresh_descriptor=True)
@@ -43,7 +43,8 @@ async def checks(node: LabNode, visitor: Visitor) -> AsyncIterator[Check]:
     yield _check("a request body arrives", posted, _echoed(posted.body) == "hello")
     missing = await visitor.fetch(address, "/nowhere")
     yield Check("the site's own 404 is passed on", missing.status == 404, describe(missing))
-    yield await _healthy(node)
+    for node in nodes:
+        yield await _healthy(node)
 
 
 def _check(name: str, visit: Visit, right: bool) -> Check:
@@ -66,8 +67,15 @@ def _echoed(body: bytes) -> str | None:
 
 
 async def _healthy(node: LabNode) -> Check:
-    status = await node.status()
+    name, status = f"{node.name} is healthy", await node.status()
     if status is None:
-        return Check("the node is healthy", False, "it does not answer at its control socket")
-    detail = "; ".join(status.problems) or f"{sum(one.confirmed for one in status.descriptors)} uploads confirmed"
-    return Check("the node is healthy", status.health is Health.HEALTHY, detail)
+        return Check(name, False, "it does not answer at its control socket")
+    return Check(name, status.health is Health.HEALTHY, "; ".join(status.problems) or _role(status))
+
+
+def _role(status: NodeStatus) -> str:
+    """Say what a node without problems does."""
+    if status.descriptors:
+        return f"{sum(one.confirmed for one in status.descriptors)} uploads confirmed"
+    publisher = None if status.cluster is None else status.cluster.publisher
+    return f"its points are published by {publisher}"

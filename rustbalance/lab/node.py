@@ -1,20 +1,24 @@
 """
 A node of ours, run as people run it.
 
-Owns: making a node's directory, its process and asking it how it is. In: a directory, a target, the include file of a
-network; out: an onion address that is served. The process is ``python -m twisted rustbalance --config FILE``.
+Owns: making a node's directory, its process and asking it how it is. In: a directory, a target or a join bundle, the
+include file of a network; out: an onion address that is served. The process is
+``python -m twisted rustbalance --config FILE``.
 """
 
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
 
+from rustbalance.cli.joined_node import create_joined_node
 from rustbalance.cli.new_node import create_node
-from rustbalance.config import find_places
+from rustbalance.cluster.bundle import Bundle
+from rustbalance.config import find_given, find_places
 from rustbalance.files import private_directory
 from rustbalance.lab.child import Child, spawn
 from rustbalance.lab.state import NodeState
@@ -27,17 +31,33 @@ ENDING = 20.0
 
 
 class LabNode:
-    """One node, made afresh in ``directory``; ``onion_address`` is its whole address."""
+    """One node, made afresh in ``directory``; ``onion_address`` is its whole address, ``id`` its name to others."""
 
-    def __init__(self, name: str, directory: Path, target: str, include: Path, reactor: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        target: str,
+        include: Path,
+        reactor: Any,
+        *,
+        carrier: str = "direct",
+        bundle: Bundle | None = None,
+    ) -> None:
         """
-        Make the key and the configuration.
+        Make the keys and the configuration: of a first node, or with ``bundle`` of one that joins under this name.
 
-        :raises rustbalance.cli.new_node.CannotMake: the path is too long, or the target is none.
+        :param carrier: how a first node speaks with others; a bundle brings that along.
+        :raises rustbalance.cli.node_files.CannotMake: the path is too long, or the target is none.
         """
         shutil.rmtree(directory, ignore_errors=True)
-        made = create_node(private_directory(directory), target, torrc_include=include)
+        private = private_directory(directory)
+        if bundle is None:
+            made = create_node(private, target, carrier=carrier, torrc_include=include)
+        else:
+            made = create_joined_node(private, bundle, name=name, torrc_include=include)
         self.name = name
+        self.id: str = find_given(made.config)["node.id"]
         self.config = made.config
         self.onion_address = made.address.text
         self.child: Child | None = None
@@ -62,19 +82,28 @@ class LabNode:
 
     async def published(self, deadline: float = 120.0) -> NodeStatus:
         """
-        Wait until both descriptors are published and return the status that says so.
+        Wait until this node's points are published, by itself or by another node, and return the status that says so.
 
         :raises rustbalance.lab.child.ChildEnded: the node ended.
         :raises twisted.internet.defer.TimeoutError: it took longer than ``deadline`` seconds.
         """
-        return await within(deadline, self._reactor, self._published())
+        return await self.until(lambda status: status.published, deadline)
 
-    async def _published(self) -> NodeStatus:
+    async def until(self, wanted: Callable[[NodeStatus], bool], deadline: float) -> NodeStatus:
+        """
+        Wait until the node says about itself what is ``wanted`` and return that.
+
+        :raises rustbalance.lab.child.ChildEnded: the node ended.
+        :raises twisted.internet.defer.TimeoutError: it took longer than ``deadline`` seconds.
+        """
+        return await within(deadline, self._reactor, self._until(wanted))
+
+    async def _until(self, wanted: Callable[[NodeStatus], bool]) -> NodeStatus:
         while True:
             if self.child is not None:
                 self.child.raise_if_ended()
             status = await self.status()
-            if status and status.descriptors and all(one.published for one in status.descriptors):
+            if status and wanted(status):
                 return status
             await pause(self._reactor, POLL)
 

@@ -6,27 +6,37 @@ Owns: starting them in order and ending them in the other one. In: a directory a
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+
 from rustbalance.files import private_directory
 from rustbalance.lab import state
+from rustbalance.lab.bundles import invite, write_passphrase
 from rustbalance.lab.client import LabClient, Visitor
 from rustbalance.lab.network import PrivateNetwork, Progress
 from rustbalance.lab.node import LabNode
 from rustbalance.lab.plain import PlainService
 from rustbalance.lab.ports import PortBlock
 from rustbalance.lab.site import TargetSite
-from rustbalance.life import deferred
+from rustbalance.lab.union import publisher_of, whole
+from rustbalance.life import deferred, pause, within
+from rustbalance.ops.status import NodeStatus
 
 PLAIN_UPLOADS = 12
 """Most of the 16 uploads of a plain service's two descriptors: enough to be found."""
+JOINING = 180.0
+"""Seconds that nodes have for joining and for their points to be published."""
+POLL = 0.25
 
 
 class Lab:
-    """A private network with ``nodes`` nodes, each with an address of its own, in front of one site."""
+    """A private network with ``nodes`` nodes that serve one address, in front of one site."""
 
-    def __init__(self, directory: Path, reactor: Any, nodes: int = 1) -> None:
+    def __init__(self, directory: Path, reactor: Any, nodes: int = 1, carrier: str = "direct") -> None:
         self.directory = directory.absolute()
         self.network = PrivateNetwork(self.directory / "network", reactor)
         self.site = TargetSite(reactor)
@@ -34,17 +44,28 @@ class Lab:
         self.client: LabClient | None = None
         self._plain: PlainService | None = None
         self._count = nodes
+        self._carrier = carrier
         self._reactor = reactor
         self._lock: int | None = None
 
+    @property
+    def onion_address(self) -> str:
+        """
+        The address that all nodes serve.
+
+        :raises IndexError: there is no node (yet).
+        """
+        return self.nodes[0].onion_address
+
     async def start(self, progress: Progress = lambda _: None) -> None:
         """
-        Start everything and return when every node has published.
+        Start everything and return when the points of all nodes are published.
 
         :raises rustbalance.lab.state.LabRuns: a lab runs in this directory.
         :raises rustbalance.lab.network.TorNotFound: tor is not installed.
         :raises rustbalance.lab.network.NetworkNotUsable: the network did not come up.
         :raises rustbalance.lab.child.ChildEnded: a node ended, with its last words.
+        :raises twisted.internet.defer.TimeoutError: nodes did not become one service in time.
         """
         self._lock = state.hold(private_directory(self.directory))
         try:
@@ -57,19 +78,70 @@ class Lab:
         found = await self.network.start(progress)
         self.client = await LabClient(found.client, self._reactor).connect()
         target = await self.site.start()
-        for number in range(1, self._count + 1):
-            await self._start_node(f"node{number}", target, progress)
+        if self._count:
+            await self._start_nodes(target, progress)
         nodes = tuple(node.describe() for node in self.nodes)
         whole = state.LabState(pid=os.getpid(), network=found, site=target, nodes=nodes)
         state.save(self.directory / state.LAB_FILE, whole)
 
-    async def _start_node(self, name: str, target: str, progress: Progress) -> None:
-        progress(f"starting {name}")
-        node = LabNode(name, self.directory / name, target, self.network.include_path, self._reactor)
-        self.nodes.append(node)
-        node.start()
-        published = await node.published()
-        progress(f"{name} has published after {published.uptime_secs:.1f} s")
+    async def _start_nodes(self, target: str, progress: Progress) -> None:
+        """Start one node, and when it has published all others, which join it."""
+        progress("starting node1")
+        place, include = self.directory / "node1", self.network.include_path
+        first = LabNode("node1", place, target, include, self._reactor, carrier=self._carrier)
+        self.nodes.append(first)
+        first.start()
+        published = await first.published()
+        progress(f"node1 has published after {published.uptime_secs:.1f} s")
+        if self._count > 1:
+            await self._join_others(first, progress)
+
+    async def _join_others(self, first: LabNode, progress: Progress) -> None:
+        phrase = write_passphrase(self.directory)
+        for number in range(2, self._count + 1):
+            name = f"node{number}"
+            progress(f"{name} joins")
+            joining = await self._in_thread(self._make_joining, name, first.config, phrase)
+            self.nodes.append(joining)
+            joining.start()
+        began = self._reactor.seconds()
+        await self.united()
+        progress(f"the points of all {self._count} nodes are published, {self._reactor.seconds() - began:.1f} s later")
+
+    def _make_joining(self, name: str, first: Path, phrase: Path) -> LabNode:
+        bundle = invite(first, phrase, self.directory / f"{name}.bundle")
+        place, include = self.directory / name, self.network.include_path
+        return LabNode(name, place, "", include, self._reactor, bundle=bundle)
+
+    def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work, *arguments)
+
+    async def statuses(self) -> list[NodeStatus | None]:
+        """Return what each node says about itself, None for one that does not answer."""
+        asked = [deferred(node.status()) for node in self.nodes]
+        return [await answer for answer in asked]
+
+    async def publisher(self) -> LabNode | None:
+        """Return the node that publishes; None while that is none, or more than one."""
+        publisher = publisher_of(await self.statuses())
+        return next((node for node in self.nodes if node.id == publisher), None)
+
+    async def united(self, deadline: float = JOINING) -> None:
+        """
+        Wait until all nodes agree who publishes, and what is published has the points of each.
+
+        :raises rustbalance.lab.child.ChildEnded: one ended.
+        :raises twisted.internet.defer.TimeoutError: it took longer than ``deadline`` seconds.
+        """
+        await within(deadline, self._reactor, self._united())
+
+    async def _united(self) -> None:
+        everybody = {node.id for node in self.nodes}
+        while not whole(await self.statuses(), everybody):
+            for node in self.nodes:
+                if node.child is not None:
+                    node.child.raise_if_ended()
+            await pause(self._reactor, POLL)
 
     async def start_plain(self) -> str:
         """Start a plain onion service in front of the site, wait until it has published, and return its address."""

@@ -1,0 +1,50 @@
+"""
+Whether the nodes of a lab are one service.
+
+Owns: what has to be true of their statuses for that. In: ``NodeStatus`` of each; out: who publishes, and whether the
+descriptors that are out have everybody's points. Pure.
+"""
+
+from collections.abc import Collection, Sequence
+
+from rustbalance.ops.status import ClusterStatus, DescriptorStatus, NodeStatus
+
+POINTS = 3
+"""Introduction points of each node, as ``tor.num_introduction_points`` is by default."""
+
+
+def publisher_of(statuses: Sequence[NodeStatus | None]) -> str | None:
+    """Return the id of the node that says of itself that it publishes; None when none does, or more than one."""
+    claiming = [
+        status.node_id
+        for status in statuses
+        if status is not None and status.cluster is not None and status.cluster.publisher == status.node_id
+    ]
+    return claiming[0] if len(claiming) == 1 else None
+
+
+def whole(statuses: Sequence[NodeStatus | None], everybody: Collection[str]) -> bool:
+    """Say whether the nodes agree who publishes, and the descriptors with the points of ``everybody`` are out."""
+    publisher, answers = publisher_of(statuses), [status for status in statuses if status is not None]
+    if publisher is None or len(answers) != len(everybody):
+        return False
+    agreed = all(status.cluster is not None and status.cluster.publisher == publisher for status in answers)
+    return agreed and any(holds(status, everybody) for status in answers if status.node_id == publisher)
+
+
+def holds(status: NodeStatus, everybody: Collection[str]) -> bool:
+    """Say whether this node has published the points of exactly ``everybody``."""
+    cluster = status.cluster
+    if cluster is None or sources(cluster) != set(everybody) or not status.descriptors:
+        return False
+    return all(_fits(descriptor, len(everybody)) for descriptor in status.descriptors)
+
+
+def sources(cluster: ClusterStatus) -> set[str]:
+    """Return the nodes whose points are to be published."""
+    return {source.partition("/")[0] for source in cluster.sources}
+
+
+def _fits(descriptor: DescriptorStatus, nodes: int) -> bool:
+    """Between one more than a node fewer could have, and all that so many can: Tor may be replacing one."""
+    return descriptor.published and POINTS * (nodes - 1) < descriptor.introduction_points <= POINTS * nodes

@@ -27,6 +27,7 @@ def create_node(
     directory: Path,
     target: str,
     *,
+    name: str | None = None,
     identity_key: Path | None = None,
     carrier: str = "tor",
     endpoint: str | None = None,
@@ -36,6 +37,7 @@ def create_node(
     """
     Make a node in ``directory`` that serves ``target`` (see ``target.py`` for the forms) and begins a cluster.
 
+    :param name: its id, 1 to 64 characters of a-z, 0-9 and -; without one the host's name.
     :param identity_key: a key to keep the address of; without one a new one is made.
     :param carrier: ``tor``, ``wireguard`` or ``direct``; ``endpoint`` is where the latter two are reached.
     :param force: replace a configuration and keys that are there.
@@ -43,7 +45,7 @@ def create_node(
     """
     directory = normal(directory)
     settings = {
-        "node.id": node_id(socket.gethostname()),
+        "node.id": name or node_id(socket.gethostname()),
         **target_settings(target),
         **carrier_settings(carrier, endpoint),
         **include_settings(torrc_include),

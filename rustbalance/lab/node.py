@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from rustbalance.cli.joined_node import create_joined_node
 from rustbalance.cli.new_node import create_node
 from rustbalance.cluster.bundle import Bundle
-from rustbalance.config import find_given, find_places
+from rustbalance.config import find_places
 from rustbalance.files import private_directory
 from rustbalance.lab.child import Child, spawn
 from rustbalance.lab.state import NodeState
@@ -31,7 +31,7 @@ ENDING = 20.0
 
 
 class LabNode:
-    """One node, made afresh in ``directory``; ``onion_address`` is its whole address, ``id`` its name to others."""
+    """One node, made afresh in ``directory``, known to others as ``name``; ``onion_address`` is its whole address."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class LabNode:
         bundle: Bundle | None = None,
     ) -> None:
         """
-        Make the keys and the configuration: of a first node, or with ``bundle`` of one that joins under this name.
+        Make the keys and the configuration: of a first node, or with ``bundle`` of one that joins.
 
         :param carrier: how a first node speaks with others; a bundle brings that along.
         :raises rustbalance.cli.node_files.CannotMake: the path is too long, or the target is none.
@@ -53,11 +53,10 @@ class LabNode:
         shutil.rmtree(directory, ignore_errors=True)
         private = private_directory(directory)
         if bundle is None:
-            made = create_node(private, target, carrier=carrier, torrc_include=include)
+            made = create_node(private, target, name=name, carrier=carrier, torrc_include=include)
         else:
             made = create_joined_node(private, bundle, name=name, torrc_include=include)
         self.name = name
-        self.id: str = find_given(made.config)["node.id"]
         self.config = made.config
         self.onion_address = made.address.text
         self.child: Child | None = None

@@ -40,13 +40,13 @@ async def takeover(lab: Lab, quiet: Callable[[], Awaitable[None]], reactor: Any)
     if victim is None:
         yield Check("one node publishes", False, "none does, or more than one")
         return
-    yield Check("one node publishes", True, victim.id)
-    everybody = {node.id for node in lab.nodes}
+    yield Check("one node publishes", True, victim.name)
+    everybody = {node.name for node in lab.nodes}
     await quiet()
     killed = Stopwatch(lab, reactor)
     victim.kill()
-    yield await killed.check("killed (-9), it is followed by another one", SUCCESSION, partial(succeeded, victim.id))
-    left = partial(published_for, everybody - {victim.id})
+    yield await killed.check("killed (-9), it is followed by another one", SUCCESSION, partial(succeeded, victim.name))
+    left = partial(published_for, everybody - {victim.name})
     yield await killed.check("the points of the killed one are gone", WITHDRAWAL, left)
     started = Stopwatch(lab, reactor)
     victim.start()

@@ -124,7 +124,7 @@ class Lab:
     async def publisher(self) -> LabNode | None:
         """Return the node that publishes; None while that is none, or more than one."""
         publisher = publisher_of(await self.statuses())
-        return next((node for node in self.nodes if node.id == publisher), None)
+        return next((node for node in self.nodes if node.name == publisher), None)
 
     async def united(self, deadline: float = JOINING) -> None:
         """
@@ -136,7 +136,7 @@ class Lab:
         await within(deadline, self._reactor, self._united())
 
     async def _united(self) -> None:
-        everybody = {node.id for node in self.nodes}
+        everybody = {node.name for node in self.nodes}
         while not whole(await self.statuses(), everybody):
             for node in self.nodes:
                 if node.child is not None:

@@ -47,4 +47,13 @@ class LabTests(CliCase):
         self.patch(rustbalance.lab.demo, "demo", demo)
         self.patch(task, "react", lambda main, argv: main(object()).addErrback(note))
         self.call("lab", "up", "--seconds", "60", "--check", "--dir", self.directory)
-        self.assertEqual((seen, ended), ([60.0, True, 1, self.directory], [1]))
+        self.assertEqual((seen, ended), ([60.0, True, 2, self.directory, "direct"], [1]))
+        seen.clear()
+        self.call("lab", "up", "--nodes", "3", "--carrier", "tor", "--dir", self.directory)
+        self.assertEqual(seen, [None, False, 3, self.directory, "tor"])
+
+    def test_too_many(self) -> None:
+        """More than five nodes could not join in time."""
+        refused = self.call("lab", "up", "--nodes", "7")
+        self.assertEqual(refused.exit_code, 2)
+        self.assertIn("1<=x<=6", refused.output)

@@ -9,7 +9,7 @@ from rustbalance.lab.site import PAGE
 from rustbalance.lab.visits import Visit
 from rustbalance.life import deferred
 from rustbalance.ops.status import Health, NodeStatus
-from tests.lab.statuses import node_status
+from tests.lab.statuses import member_status, node_status
 
 RIGHT = {
     "/": Visit(True, 0.2, 200, size=len(PAGE), body=PAGE),
@@ -22,6 +22,7 @@ RIGHT = {
 class Node:
     """A node with an address and a status."""
 
+    name = "node1"
     onion_address = "served.onion"
 
     def __init__(self, status: NodeStatus | None) -> None:
@@ -47,7 +48,7 @@ class ChecksTests(SynchronousTestCase):
 
     def failed(self, pages: dict[str, Visit], status: NodeStatus | None) -> list[str]:
         async def collect() -> list[Check]:
-            return [check async for check in checks(Node(status), Pages(pages))]  # type: ignore[arg-type]
+            return [check async for check in checks([Node(status)], Pages(pages))]  # type: ignore[list-item,arg-type]
 
         found = self.successResultOf(deferred(collect()))
         self.assertEqual(len(found), 6)
@@ -76,7 +77,18 @@ class ChecksTests(SynchronousTestCase):
     def test_status(self) -> None:
         """A node that is degraded or silent is not healthy."""
         for status in (node_status(Health.DEGRADED), None):
-            self.assertEqual(self.failed(RIGHT, status), ["the node is healthy"])
+            self.assertEqual(self.failed(RIGHT, status), ["node1 is healthy"])
+
+    def test_several_nodes(self) -> None:
+        """Each is looked at, and one whose points another publishes says so."""
+
+        async def collect() -> list[Check]:
+            nodes = [Node(member_status("a", "a", ("a", "b"), 6)), Node(member_status("b", "a"))]
+            return [check async for check in checks(nodes, Pages(RIGHT))]  # type: ignore[arg-type]
+
+        found = self.successResultOf(deferred(collect()))[-2:]
+        self.assertEqual([check.ok for check in found], [True, True])
+        self.assertEqual([check.detail for check in found], ["16 uploads confirmed", "its points are published by a"])
 
     def test_words(self) -> None:
         """A line says what came of it."""

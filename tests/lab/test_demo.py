@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,22 +29,20 @@ class Reactor(Clock):
 
 
 class Node:
-    """A node that is healthy."""
+    """A node with a configuration."""
 
-    onion_address = "served.onion"
-
-    async def status(self) -> NodeStatus | None:
-        return node_status(Health.HEALTHY)
+    config = Path("config.toml")
 
 
 class Lab:
     """A lab without processes: every visit takes a tenth of a second and ends as ``visit`` says."""
 
+    onion_address = "served.onion"
     visit = Visit(True, 0.1, 200)
     refusal: Exception | None = None
     client = None
 
-    def __init__(self, directory: Path, reactor: Reactor, nodes: int) -> None:
+    def __init__(self, directory: Path, reactor: Reactor, nodes: int, carrier: str) -> None:
         self.nodes = [Node() for _ in range(nodes)]
         self.visitor = self
         self.reactor = reactor
@@ -53,6 +52,9 @@ class Lab:
         if self.refusal is not None:
             raise self.refusal
         progress("started")
+
+    async def statuses(self) -> list[NodeStatus | None]:
+        return [node_status(Health.HEALTHY), *[None] * (len(self.nodes) - 1)]
 
     async def stop(self) -> None:
         self.stopped = True
@@ -72,14 +74,21 @@ class DemoTests(SynchronousTestCase):
         self.patch(sys, "stderr", self.err)
         self.patch(demo, "Lab", Lab)
         self.patch(demo, "checks", self.checks)
+        self.patch(demo, "takeover", self.takeover)
+        self.taken_over = True
         self.results = [True]
 
     async def checks(self, node: Node, visitor: object) -> Any:
         for result in self.results:
             yield Check("it works", result, "seen")
 
-    def run_demo(self, seconds: float | None, check: bool) -> Deferred[int]:
-        return deferred(demo.demo(self.reactor, seconds, check, 1, Path("unused")))
+    async def takeover(self, lab: Lab, quiet: Any, reactor: Reactor) -> Any:
+        await quiet()
+        await pause(reactor, 20.0)
+        yield Check("another publishes", self.taken_over, "seen")
+
+    def run_demo(self, seconds: float | None, check: bool, nodes: int = 1) -> Deferred[int]:
+        return deferred(demo.demo(self.reactor, seconds, check, nodes, Path("unused")))
 
     def ended(self, running: Deferred[int], seconds: int) -> int:
         self.reactor.pump([0.1] * seconds * 10)
@@ -90,6 +99,20 @@ class DemoTests(SynchronousTestCase):
         self.assertEqual(self.ended(self.run_demo(10, True), 12), 0)
         self.assertIn("ok    it works: seen", self.out.getvalue())
         self.assertRegex(self.out.getvalue(), r"ok    (9|10) of \1 visits, median 0.10 s")
+
+    def test_several_nodes(self) -> None:
+        """Visits go on while the publisher is killed, and that too has to go well."""
+        self.assertEqual(self.ended(self.run_demo(None, True, 3), 23), 0)
+        self.assertIn("ok    another publishes: seen", self.out.getvalue())
+        self.assertRegex(self.out.getvalue(), r"ok    (19|20|21) of \1 visits")
+        self.taken_over = False
+        self.assertEqual(self.ended(self.run_demo(None, True, 3), 23), 1)
+
+    def test_not_one_service(self) -> None:
+        """Nodes that do not find each other in time are an error with a sentence."""
+        self.patch(Lab, "refusal", DeadlinePassed())
+        self.assertEqual(self.ended(self.run_demo(10, True, 2), 0), 1)
+        self.assertIn("did not become one service in time", self.err.getvalue())
 
     def test_a_failed_check(self) -> None:
         """One check that failed is enough."""
@@ -104,11 +127,12 @@ class DemoTests(SynchronousTestCase):
 
     def test_shown_for_a_while(self) -> None:
         """Without checks the status is shown until the time is over."""
-        running = self.run_demo(10, False)
+        running = self.run_demo(10, False, 2)
         self.reactor.pump([0.1] * 90)
         self.assertNoResult(running)
         self.assertEqual(self.ended(running, 2), 0)
         self.assertIn("served.onion", self.out.getvalue())
+        self.assertIn("the node does not answer", self.out.getvalue())
 
     def test_network_does_not_come_up(self) -> None:
         """The reason is one line on standard error."""

@@ -4,9 +4,11 @@ import tempfile
 from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251  (a real process needs the real one)
+from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.trial.unittest import TestCase
 
 from rustbalance.config import load_config
+from rustbalance.lab.bundles import invite, write_passphrase
 from rustbalance.lab.child import ChildEnded
 from rustbalance.lab.node import LabNode
 from rustbalance.lab.state import NodeState
@@ -27,9 +29,26 @@ class LabNodeTests(TestCase):
         self.addCleanup(lambda: deferred(self.node.stop()))
 
     def test_configuration(self) -> None:
-        """The configuration is valid, and every Tor of the node joins the private network."""
+        """The configuration is valid, the node has its name, and every Tor of it is in the private network."""
         config = load_config(self.node.config)
         self.assertEqual(config.tor.torrc_include, self.include)
+        self.assertEqual(config.node.id, "node1")
+
+    def test_joining(self) -> None:
+        """A node from a bundle has the address and the carrier of the first one, and a name of its own."""
+        place = self.include.parent
+        bundle = invite(self.node.config, write_passphrase(place), place / "node2.bundle")
+        second = LabNode("node2", place / "node2", "", self.include, reactor, bundle=bundle)
+        self.assertEqual((second.name, second.onion_address), ("node2", self.node.onion_address))
+        mine, theirs = load_config(second.config), load_config(self.node.config)
+        self.assertEqual(mine.node.id, "node2")
+        self.assertEqual((mine.coordination.mode, mine.target.address), ("direct", theirs.target.address))
+        self.assertEqual(mine.tor.torrc_include, self.include)
+
+    async def test_until(self) -> None:
+        """Whoever waits for something is told when it took too long."""
+        waiting = deferred(self.node.until(lambda status: True, 0.3))
+        await self.assertFailure(waiting, DeadlinePassed)
 
     async def test_not_running(self) -> None:
         """A node that does not run has no status, and can be stopped and killed."""

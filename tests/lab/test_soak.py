@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.lab.calendar import Day, Segment, day_at
-from rustbalance.lab.soak import Soak
+from rustbalance.lab.soak import LEAST_OF_MANY, LEAST_PERCENT, Soak
 from rustbalance.lab.visits import Visit
 from rustbalance.life import deferred, pause
 
@@ -40,10 +40,17 @@ class Visits:
 class SoakTests(SynchronousTestCase):
     """Simulated minutes."""
 
-    def soak(self, seconds: float, *, visit: float = 0.25, broken: tuple[float, float] = (0, 0)) -> Soak:
+    def soak(
+        self,
+        seconds: float,
+        *,
+        visit: float = 0.25,
+        broken: tuple[float, float] = (0, 0),
+        least: float = LEAST_PERCENT,
+    ) -> Soak:
         clock = Clock()
         self.patch(sys, "stdout", io.StringIO())
-        soak = Soak(Client(clock), ["a.onion", "b.onion"], clock)  # type: ignore[arg-type]
+        soak = Soak(Client(clock), "served.onion", clock, least)  # type: ignore[arg-type]
         self.visits = Visits(clock, visit, broken)
         soak._visitor = self.visits  # type: ignore[assignment]
         running = deferred(soak.run(seconds))
@@ -52,11 +59,11 @@ class SoakTests(SynchronousTestCase):
         return soak
 
     def test_all_well(self) -> None:
-        """A visit each second to the addresses in turn, over both segments."""
+        """A visit each second, over both segments."""
         soak = self.soak(480)
         self.assertEqual(soak.all.visits, 480)
         self.assertEqual(soak.of[Segment.SRV_TO_PERIOD].visits, 240)
-        self.assertEqual(self.visits.addresses[:3], ["a.onion", "b.onion", "a.onion"])
+        self.assertEqual(set(self.visits.addresses), {"served.onion"})
         self.assertTrue(soak.verdict()[0])
 
     def test_slow_visits_do_not_pile_up(self) -> None:
@@ -74,6 +81,11 @@ class SoakTests(SynchronousTestCase):
         soak = self.soak(200, broken=(100, 102))
         self.assertLess(soak.all.longest_gap(200), 10)
         self.assertFalse(soak.verdict()[0])
+
+    def test_more_is_asked_of_many(self) -> None:
+        """Two failed visits in five hundred are few for one node, and too many for several."""
+        self.assertTrue(self.soak(500, broken=(100, 102)).verdict()[0])
+        self.assertFalse(self.soak(500, broken=(100, 102), least=LEAST_OF_MANY).verdict()[0])
 
     def test_figures(self) -> None:
         """They come twice a minute, and failures at once."""

@@ -84,9 +84,9 @@ class JoinTests(NodeTestCase):
         first = await self.node.until(lambda status: status.health is Health.HEALTHY, 30)
         assert first.cluster is not None
         assert serving.cluster is not None
-        self.assertEqual({one.id for one in first.cluster.members}, {self.node.id, serving.node_id})
-        self.assertEqual(first.cluster.publisher, self.node.id)
-        self.assertEqual(serving.cluster.publisher, self.node.id)
+        self.assertEqual({one.id for one in first.cluster.members}, {self.node.name, serving.node_id})
+        self.assertEqual(first.cluster.publisher, self.node.name)
+        self.assertEqual(serving.cluster.publisher, self.node.name)
         self.assertEqual(serving.problems, ())
         self.assertEqual(serving.descriptors, ())
         again = await self.rerun(config, child)

@@ -1,0 +1,42 @@
+"""Whether nodes are one service, from what they say."""
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.lab.union import holds, publisher_of, sources, whole
+from tests.lab.statuses import descriptor, member_status
+
+BOTH = {"a", "b"}
+A = member_status("a", "a", ("a", "b"), 6)
+B = member_status("b", "a")
+
+
+class UnionTests(SynchronousTestCase):
+    """Two nodes, a and b."""
+
+    def test_one_service(self) -> None:
+        """Both name the publisher, and its descriptors have the points of both."""
+        self.assertTrue(whole([A, B], BOTH))
+        self.assertEqual(publisher_of([A, B]), "a")
+        assert A.cluster is not None
+        self.assertEqual(sources(A.cluster), BOTH)
+
+    def test_not_agreed(self) -> None:
+        """Two publishers, none, or one that the other does not know of: that is not one service."""
+        for other in (member_status("b", "b", ("b",), 3), member_status("b", None), None):
+            self.assertFalse(whole([A, other], BOTH), other)
+        self.assertIsNone(publisher_of([A, member_status("b", "b")]))
+        self.assertIsNone(publisher_of([B, None]))
+
+    def test_points(self) -> None:
+        """As many points as so many nodes have: not those of one fewer, nor of one more; a missing one is no matter."""
+        for points, right in ((3, False), (4, True), (6, True), (7, False)):
+            self.assertEqual(holds(member_status("a", "a", ("a", "b"), points), BOTH), right, points)
+
+    def test_wrong_sources(self) -> None:
+        """What is still to be published does not count, nor do descriptors that are not confirmed."""
+        self.assertFalse(holds(member_status("a", "a", ("a",), 6), BOTH))
+        seats = (descriptor("first", 6), descriptor("second", 6, published=False))
+        self.assertFalse(holds(msgspec.structs.replace(A, descriptors=seats), BOTH))
+        self.assertFalse(holds(B, BOTH))
+        self.assertFalse(holds(msgspec.structs.replace(A, cluster=None), BOTH))

@@ -2,22 +2,31 @@
 
 import shutil
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cli.new_node import create_node
+from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.config import Config, load_config
+from rustbalance.coordination.carriers import Direct, OverTor, Wireguard
+from rustbalance.coordination.settings import Seed
+from rustbalance.key_files import create_master_key
+from rustbalance.mesh.wg_config import Endpoint
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.wiring import (
+    coordination_settings,
     external_settings,
     managed_settings,
+    mesh,
     proxy_settings,
     publish_settings,
     socks_address,
 )
 
+TOKEN = 'cluster_token = "0123456789abcdef0123456789abcdef"'
 ONION = "25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion"
 
 
@@ -87,3 +96,88 @@ class WiringTests(SynchronousTestCase):
         """A managed Tor takes connections on a Unix socket, an external one on a port; the proxy knows both."""
         self.assertEqual(socks_address(Path("/s")), SocksAddress(path="/s"))
         self.assertEqual(socks_address(("127.0.0.1", 9050)), SocksAddress(host="127.0.0.1", port=9050))
+
+
+class ClusterTests(SynchronousTestCase):
+    """The keys that make a node a member."""
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        create_master_key(self.directory / "master.key").wipe()
+
+    def config(self, **sections: str) -> Config:
+        """Return the configuration of a node with these lines in these sections."""
+        own = {"node": 'id = "beta"', "master": 'identity_key_path = "master.key"', "target": 'address = "h:1"'}
+        names = sorted(own.keys() | sections.keys())
+        text = "".join(f"[{name}]\n{own.get(name, '')}\n{sections.get(name, '')}\n" for name in names)
+        path = self.directory / "config.toml"
+        path.write_text(f'state_dir = "state"\n{text}')
+        path.chmod(0o600)
+        return load_config(path)
+
+    def test_alone(self) -> None:
+        """Without a token there is nobody to speak with, and the figures are the defaults of the cluster."""
+        config = self.config()
+        self.assertIsNone(mesh(config))
+        settings = coordination_settings(config)
+        self.assertEqual((settings.node, settings.directory), ("beta", self.directory / "state"))
+        self.assertEqual((settings.cluster, settings.seeds), (ClusterSettings(), ()))
+
+    def test_figures(self) -> None:
+        """Every figure arrives where it belongs."""
+        config = self.config(
+            node="priority = 7\nclock_skew_tolerance_secs = 3",
+            coordination="heartbeat_interval_secs = 1\nheartbeat_timeout_secs = 5\nlease_duration_secs = 6\n"
+            f"backoff_jitter_secs = 0.5\n{TOKEN}",
+        )
+        settings = coordination_settings(config)
+        self.assertEqual((settings.priority, settings.skew), (7, 3))
+        figures = settings.cluster
+        found = (figures.heartbeat_interval, figures.heartbeat_timeout, figures.lease_duration, figures.backoff_jitter)
+        self.assertEqual(found, (1, 5, 6, 0.5))
+
+    def test_tokens(self) -> None:
+        """The token before is heard until its time."""
+        before = 'previous_cluster_token = "fedcba9876543210fedcba9876543210"'
+        until = 'previous_cluster_token_expires = "2027-01-31T12:00:00Z"'
+        wanted = mesh(self.config(coordination=f"{TOKEN}\n{before}\n{until}"))
+        assert wanted is not None
+        self.assertEqual(wanted.tokens.until, 1801396800)
+        self.assertEqual(wanted.tokens.current, b"0123456789abcdef0123456789abcdef")
+        self.assertEqual(wanted.tokens.previous, b"fedcba9876543210fedcba9876543210")
+
+    def test_over_tor(self) -> None:
+        """By default messages go over Tor, through a scout beside the primary."""
+        wanted = mesh(self.config(coordination=TOKEN))
+        assert wanted is not None
+        assert isinstance(wanted.carrier, OverTor)
+        state = self.directory / "state"
+        self.assertEqual(
+            (wanted.carrier.directory, wanted.carrier.scout.directory), (state / "mesh", state / "tor/scout")
+        )
+
+    def test_direct(self) -> None:
+        """The peers named by hand are seeds."""
+        config = self.config(coordination=f'{TOKEN}\nmode = "direct"\nlisten = "127.0.0.1:7"\npeers = ["10.0.0.3:8"]')
+        wanted = mesh(config)
+        assert wanted is not None
+        self.assertEqual(wanted.carrier, Direct("127.0.0.1:7"))
+        self.assertEqual(coordination_settings(config).seeds, (Seed("@10.0.0.3:8", ("direct:10.0.0.3:8",)),))
+
+    def test_wireguard(self) -> None:
+        """The tunnel is as configured, its peers are known by name."""
+        key = b64encode(b"w" * 32).decode()
+        config = self.config(
+            coordination=f'{TOKEN}\nmode = "wireguard"',
+            wireguard=f'private_key = "{key}"\ntunnel_ip = "10.200.200.2"\nexternal_endpoint = "example.com:51820"\n'
+            f'peers = [{{id = "alpha", tunnel_ip = "10.200.200.1", public_key = "{key}", endpoint = "h:1"}}]',
+        )
+        wanted = mesh(config)
+        assert wanted is not None
+        tunnel = wanted.carrier
+        assert isinstance(tunnel, Wireguard)
+        self.assertEqual((tunnel.tunnel_ip, tunnel.external_endpoint), ("10.200.200.2", Endpoint("example.com", 51820)))
+        self.assertEqual(str(tunnel.seeds["alpha"]), f"{key}@h:1/10.200.200.1")
+        self.assertEqual((tunnel.private_key, str(tunnel.network)), (key.encode(), "10.200.200.0/24"))
+        self.assertEqual(coordination_settings(config).seeds, (Seed("alpha"),))

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from rustbalance.cluster.frames import FrameOpener, FrameSealer, MessageTooLarge, Reason, Refused
 from rustbalance.cluster.keys import KeyRing, NodeKey
 from rustbalance.cluster.messages import Heartbeat, IntroPoints, Message, NodeId, NodeRecord, PeerAnnounce
+from rustbalance.cluster.records import NotSigned, check_record
 from rustbalance.coordination.settings import CoordinationSettings, Seed, unmet
 from rustbalance.mesh.carrier import NOBODY, Carrier, CarrierStatus
 from rustbalance.moment import Moment
@@ -147,3 +148,12 @@ def _slot(message: Message) -> str | None:
         case IntroPoints(instance=instance):
             return f"points {instance}"
     return None
+
+
+def is_genuine(record: NodeRecord) -> bool:
+    """Tell whether a record is signed by the node that it is about."""
+    try:
+        check_record(record)
+    except NotSigned:
+        return False
+    return True

@@ -32,8 +32,8 @@ from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord, State
 from rustbalance.cluster.points import encode_points
-from rustbalance.cluster.records import NotSigned, check_record, sign_record
-from rustbalance.coordination.conversation import Conversation
+from rustbalance.cluster.records import sign_record
+from rustbalance.coordination.conversation import Conversation, is_genuine
 from rustbalance.coordination.offers import OfferReader
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
@@ -47,6 +47,8 @@ from rustbalance.publishing.schedule import Answer
 
 STATE = "cluster.json"
 INSTANCE = "primary"
+#: Seconds to the next look after one that failed.
+MISHAP = 1.0
 ABSENT = (State.JOINING, State.DEAD)
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn}
 
@@ -187,7 +189,15 @@ class Coordination(Service):
             self._do(self._core.receive(sender, message, self._now()))
 
     def _wake(self) -> None:
+        """Look at the clock; what goes wrong is no reason not to look again."""
         self._timer = None
+        try:
+            self._look()
+        except Exception:
+            self.log.failure("the cluster could not be looked after")
+            self._timer = self._reactor.callLater(MISHAP, self._wake)
+
+    def _look(self) -> None:
         if self._core is None:
             return
         now, addresses = self._now(), self._addresses()
@@ -233,10 +243,16 @@ class Coordination(Service):
         self._performing = True
         try:
             while self._to_do:
-                self._perform(self._to_do.popleft())
+                self._attempt(self._to_do.popleft())
         finally:
             self._performing = False
         self._arm()
+
+    def _attempt(self, command: Command) -> None:
+        try:
+            self._perform(command)
+        except Exception:
+            self.log.failure("{kind} could not be performed", kind=type(command).__name__)
 
     def _perform(self, command: Command) -> None:
         match command:
@@ -280,12 +296,3 @@ class Coordination(Service):
 
     def _uniform(self) -> float:
         return int.from_bytes(self._random_bytes(4)) / 2**32
-
-
-def is_genuine(record: NodeRecord) -> bool:
-    """Tell whether a record is signed by the node that it is about."""
-    try:
-        check_record(record)
-    except NotSigned:
-        return False
-    return True

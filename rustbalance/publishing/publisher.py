@@ -161,7 +161,7 @@ class Publisher(Service):
     # What people want to know.
 
     def status(self) -> tuple[DescriptorStatus, ...]:
-        """Return the first and the second descriptor, once the consensus is known; none while another node publishes."""
+        """Return both descriptors, once the consensus is known; none while another node publishes."""
         now = self._now()
         if not self._leading:
             return ()

@@ -114,12 +114,13 @@ class Schedule:
 
     def lead(self, now: Moment) -> list[Command]:
         """It is ours to publish from now on, whatever the directories hold."""
-        self._leading, self._last_at, self._gap = True, float("-inf"), 0.0
+        self._leading = True
         return self.wake(now)
 
     def follow(self, now: Moment) -> list[Command]:
         """Another node publishes; what we published ourselves does not count any more."""
         self._leading, self._last, self._building = False, None, None
+        self._last_at, self._gap = float("-inf"), 0.0
         self._asked, self._retry_at, self._failures = False, None, 0
         return self.wake(now)
 
@@ -217,6 +218,7 @@ class Schedule:
             yield self._retry_at
         if self._last is not None:
             yield self._refresh_at()
+            yield self._last_at + EXPIRING
 
     def _read(self, now: Moment) -> Iterator[Read]:
         if self._connected and not self._reading and self._read_at <= now.mono:
@@ -244,7 +246,7 @@ class Schedule:
     def _good_enough(self, now: Moment) -> bool:
         answer = self.answer(now)
         if answer is Answer.UNCERTAIN:
-            return self._last is not None and now.mono - self._last_at > EXPIRING
+            return self._last is not None and now.mono >= self._last_at + EXPIRING
         return answer is Answer.CERTAIN
 
     def _reason(self, now: Moment) -> str | None:

@@ -8,9 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cli.status_page import duration, page, size
 from rustbalance.ops.status import (
+    ClusterStatus,
     DescriptorStatus,
     Health,
     InstanceStatus,
+    MemberStatus,
     MemoryStatus,
     NodeStatus,
     ProxyStatus,
@@ -76,6 +78,31 @@ def status(**changes: object) -> NodeStatus:
     return msgspec.structs.replace(fine, **changes)
 
 
+def cluster(**changes: object) -> ClusterStatus:
+    """Return a cluster of three, one of which is gone."""
+    fine = ClusterStatus(
+        me="alpha",
+        members=(
+            MemberStatus(id="alpha", state="healthy", priority=100, silent_secs=0.0),
+            MemberStatus(id="beta", state="healthy", priority=101, silent_secs=1.2),
+            MemberStatus(id="gamma", state="dead", priority=102, silent_secs=None),
+        ),
+        publisher="beta",
+        term=4,
+        lease_left_secs=6.7,
+        phase="standby",
+        certainty="certain",
+        sources=("alpha/primary", "beta/primary"),
+        carrier="direct",
+        listening="direct:127.0.0.1:7000",
+        links_up=1,
+        links_down=1,
+        messages_rejected={"replay": 1234, "unknown_key": 1},
+        problems=(),
+    )
+    return msgspec.structs.replace(fine, **changes)
+
+
 def printed(what: RenderableType, width: int = 100) -> str:
     """Return what a terminal of that width without colours shows."""
     console = Console(file=io.StringIO(), width=width, highlight=False)
@@ -87,6 +114,34 @@ def printed(what: RenderableType, width: int = 100) -> str:
 
 class PageTests(SynchronousTestCase):
     """The page of status."""
+
+    def test_cluster(self) -> None:
+        """Each node with its state and when it was heard, who publishes, the lease, the links, what was refused."""
+        shown = printed(page(status(cluster=cluster())))
+        for part in (
+            "this node",
+            "1 s ago",
+            "never",
+            "dead",
+            "publishes",
+            "beta (takeover 4, lease for 7 s)",
+            "standby; what it knows is certain",
+            "1 up, 1 down (direct)",
+            "1,234 replay, 1 unknown_key",
+        ):
+            self.assertIn(part, shown)
+
+    def test_cluster_without_a_publisher(self) -> None:
+        """That nobody publishes stands out; that nothing was refused is said."""
+        shown = printed(page(status(cluster=cluster(publisher=None, messages_rejected={}))))
+        self.assertIn("nobody (takeover 4)", shown)
+        self.assertRegex(shown, r"refused messages +none")
+        self.assertNotIn("publishes", shown)
+
+    def test_alone(self) -> None:
+        """A node that has met nobody shows what a node without a cluster shows."""
+        alone = cluster(members=cluster().members[:1])
+        self.assertEqual(printed(page(status(cluster=alone))), printed(page(status())))
 
     def test_healthy(self) -> None:
         """The address whole on one line, and each fact an operator asks for."""

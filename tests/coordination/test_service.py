@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import sign_record
-from rustbalance.coordination.service import is_genuine
+from rustbalance.coordination.conversation import is_genuine
 from rustbalance.secrets import Secret
 from tests.coordination.memory import ClusterTestCase
 from tests.publishing.memory import Node
@@ -150,6 +150,42 @@ class LossTests(ClusterTestCase):
         [second] = set(self.cluster.publishers()) - {first}
         self.assertGreater(self.cluster[second].revision(seat.directories[0], seat), raised)
         self.assertEqual(self.cluster[second].refused, 0)
+
+
+class MishapTests(ClusterTestCase):
+    """What goes wrong in one place stays there."""
+
+    def test_command_that_fails(self) -> None:
+        """A carrier that raises does not keep the node from publishing what it heard last."""
+        self.serve()
+        [publisher] = self.cluster.publishers()
+        node = self.cluster[publisher]
+        self.patch(node.carrier, "send", self.fail_at)
+        place = self.names.index(publisher)
+        node.have_points(101, 102, 103)
+        node.tor.emit(f"HS_DESC CREATED {node.master.address.label} UNKNOWN UNKNOWN x")
+        self.cluster.later(3)
+        rest = self.cluster.points(*({0, 1, 2} - {place}))
+        self.assertEqual(self.cluster.published(), {frozenset(rest | {101, 102, 103})})
+        self.assertGreater(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def fail_at(self, *_: object) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+    def test_core_that_fails(self) -> None:
+        """After an error in the core it is asked again a second later."""
+        self.serve()
+        core = self.cluster["beta"].coordination._core
+        assert core is not None
+        wake = core.wake
+        self.patch(core, "wake", self.fail_at)
+        self.cluster.later(4)
+        self.patch(core, "wake", wake)
+        failures = len(self.flushLoggedErrors(ZeroDivisionError))
+        self.assertTrue(1 <= failures <= 4, failures)
+        self.cluster.later(10)
+        self.assertEqual([member.state for member in self.cluster["alpha"].status.members], ["healthy"] * 3)
 
 
 class MemberTests(ClusterTestCase):

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,15 @@ class Member:
 
     def kill(self) -> None:
         """Kill the daemon and its Tors, as the end of the machine would."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the daemon and its Tors a signal."""
         tors = [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
-        self.process.send(signal.SIGKILL)
+        self.process.send(number)
         for pid in tors:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     @property
     def log(self) -> str:
@@ -136,6 +142,7 @@ class ClusterTestCase(LiveTestCase):
             for number, name in enumerate(NODES)
         }
         self.addCleanup(lambda: deferred(self._end()))
+        self.hung: set[str] = set()
         self.visitors: Visitor = await self.visitor()
 
     async def _end(self) -> None:
@@ -151,7 +158,8 @@ class ClusterTestCase(LiveTestCase):
         """Wait until all that the running nodes say of themselves satisfies C{condition}; return how long it took."""
         began = reactor.seconds()
         while True:
-            asked = [member for member in self.members.values() if member.child is not None and member.child.alive]
+            running = [member for member in self.members.values() if member.child is not None and member.child.alive]
+            asked = [member for member in running if member.name not in self.hung]
             answers = {member.name: await member.status() for member in asked}
             found = {name: status for name, status in answers.items() if status is not None}
             if condition(found):

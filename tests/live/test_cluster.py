@@ -92,6 +92,29 @@ class FailoverTests(ClusterTestCase):
         back = await self.until("nine points again", lambda found: published_points(found) == 9, STARTED_WITHIN)
         figure(f"started again, the node's points are published after {back:.1f} s")
 
+    async def test_hung_publisher(self) -> None:
+        """
+        A publisher that hangs with its Tors (SIGSTOP) loses its points within 15 s; when it goes on, it leaves the
+        publishing to the other, and all points are out again.
+        """
+        await self.serving()
+        first = await self.lead()
+        self.hung.add(first)
+        began = reactor.seconds()
+        self.members[first].signal(signal.SIGSTOP)
+        self.addCleanup(lambda: self.members[first].signal(signal.SIGCONT))
+        await self.until("six points published", lambda found: published_points(found) == 6, 30)
+        withdrawn = reactor.seconds() - began
+        figure(
+            f"SIGSTOP of the publisher and its Tors: its points are withdrawn after {withdrawn:.1f} s ({WITHDRAWN:g})"
+        )
+        self.assertLessEqual(withdrawn, WITHDRAWN)
+        self.members[first].signal(signal.SIGCONT)
+        self.hung.clear()
+        back = await self.until("nine points again", lambda found: published_points(found) == 9, 60)
+        figure(f"and published again {back:.1f} s after SIGCONT")
+        self.assertNotEqual(await self.lead(), first)
+
     async def test_stopped_publisher(self) -> None:
         """SIGTERM to the publisher: it releases the lease, and another holds it within 3 s; it ends with status 0."""
         await self.serving()

@@ -4,9 +4,11 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.ops.status import (
+    ClusterStatus,
     DescriptorStatus,
     Health,
     InstanceStatus,
+    MemberStatus,
     MemoryStatus,
     NodeStatus,
     ProxyStatus,
@@ -43,6 +45,25 @@ PROXY = ProxyStatus(
     bytes_in=0,
     bytes_out=0,
     target_healthy=None,
+)
+CLUSTER = ClusterStatus(
+    me="beta",
+    members=(
+        MemberStatus(id="alpha", state="healthy", priority=100, silent_secs=0.4),
+        MemberStatus(id="beta", state="healthy", priority=101, silent_secs=0.0),
+    ),
+    publisher="alpha",
+    term=3,
+    lease_left_secs=6.5,
+    phase="standby",
+    certainty="certain",
+    sources=("alpha/primary", "beta/primary"),
+    carrier="direct",
+    listening="direct:127.0.0.1:7000",
+    links_up=1,
+    links_down=0,
+    messages_rejected={"replay": 1},
+    problems=(),
 )
 replace = msgspec.structs.replace
 
@@ -95,5 +116,57 @@ class JudgeTests(SynchronousTestCase):
             descriptors=(DESCRIPTOR,),
             proxy=PROXY,
             memory=MemoryStatus(locked=True, locked_bytes=4096),
+            cluster=CLUSTER,
         )
         self.assertEqual(msgspec.json.decode(msgspec.json.encode(status), type=NodeStatus), status)
+
+
+class ClusterTests(SynchronousTestCase):
+    """A node whose points another node publishes."""
+
+    def test_served_by_another(self) -> None:
+        """It has no descriptors of its own and is healthy all the same: visitors find its points."""
+        self.assertEqual(judge((INSTANCE,), (), PROXY, cluster=CLUSTER), (Health.HEALTHY, ()))
+
+    def test_served_by_nobody(self) -> None:
+        """It is down when nobody publishes, when it should be the publisher itself, or when its points are left out."""
+        for change in ({"publisher": None}, {"publisher": "beta"}, {"sources": ("alpha/primary",)}):
+            cluster = replace(CLUSTER, **change)
+            self.assertEqual(judge((INSTANCE,), (), PROXY, cluster=cluster)[0], Health.DOWN, change)
+
+    def test_its_problems(self) -> None:
+        """What is wrong with the cluster degrades each node that can say so."""
+        cluster = replace(CLUSTER, problems=("node gamma is not heard",))
+        found = judge((INSTANCE,), (), PROXY, ("clock",), cluster)
+        self.assertEqual(found, (Health.DEGRADED, ("node gamma is not heard", "clock")))
+
+    def test_scout(self) -> None:
+        """A Tor that serves nobody keeps no node up, and one that fails degrades it."""
+        scout, gone = replace(INSTANCE, name="scout"), replace(INSTANCE, phase="waiting")
+        self.assertEqual(judge((gone, scout), (DESCRIPTOR,), PROXY)[0], Health.DOWN)
+        scout = replace(scout, phase="waiting")
+        self.assertEqual(judge((INSTANCE, scout), (DESCRIPTOR,), PROXY)[0], Health.DEGRADED)
+
+    def test_published(self) -> None:
+        """Published are points that enough directories confirmed, or that another node sees to."""
+
+        def published(*descriptors: DescriptorStatus, cluster: ClusterStatus | None = None) -> bool:
+            return NodeStatus(
+                version="0",
+                node_id="beta",
+                onion_address="b",
+                health=Health.HEALTHY,
+                problems=(),
+                uptime_secs=1.5,
+                instances=(),
+                descriptors=descriptors,
+                proxy=PROXY,
+                memory=MemoryStatus(locked=True, locked_bytes=4096),
+                cluster=cluster,
+            ).published
+
+        self.assertTrue(published(DESCRIPTOR))
+        self.assertFalse(published(DESCRIPTOR, replace(DESCRIPTOR, published=False), cluster=CLUSTER))
+        self.assertFalse(published())
+        self.assertTrue(published(cluster=CLUSTER))
+        self.assertFalse(published(cluster=replace(CLUSTER, publisher=None)))

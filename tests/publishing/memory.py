@@ -43,8 +43,9 @@ class Node:
     """
     A publisher in a cluster of one, and everything it talks to.
 
-    ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer;
-    ``refused``: texts of ours that one did not take. Nodes of one cluster (``tests.coordination.memory``) share the ``clock`` and what is ``held``.
+    ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer.
+    ``refused``: texts of ours that a relay did not take. Nodes of one cluster (``tests.coordination.memory``) share the
+    ``clock`` and what is ``held``.
     """
 
     def __init__(self, name: str = "alpha", clock: Clock | None = None, **figures: float) -> None:

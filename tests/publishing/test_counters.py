@@ -70,6 +70,24 @@ class RevisionStoreTests(CountersTestCase):
         known = [period for period in range(30) if again.last(bytes([period]) * 32) is not None]
         self.assertEqual((again.last(KEY), known), (30, list(range(23, 30))))
 
+    def test_beyond_what_others_used(self) -> None:
+        """What another node has used for a key is passed, for that key only; what is lower changes nothing."""
+        store = RevisionStore(self.path)
+        store.learn({KEY.hex(): 500})
+        store.learn({KEY.hex(): 400})
+        self.assertEqual((store.next(KEY, 10), store.next(OTHER, 10)), (501, 10))
+        store.learn({KEY.hex(): 300})
+        self.assertEqual(store.next(KEY, 10), 502)
+        self.assertEqual(store.next(KEY, 900), 900)
+
+    def test_learning_is_bounded(self) -> None:
+        """Others can tell of as many keys as they like; the last few are remembered."""
+        store = RevisionStore(self.path)
+        for number in range(100):
+            store.learn({(bytes([number]) * 32).hex(): 50})
+        self.assertEqual(store.next(bytes([99]) * 32, 1), 51)
+        self.assertEqual(store.next(bytes([0]) * 32, 1), 1)
+
     def test_not_used_up_when_it_cannot_be_written(self) -> None:
         """A counter that did not reach the disk is not handed out, and the file stays as it is."""
         store = RevisionStore(self.path)

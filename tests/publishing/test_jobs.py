@@ -8,9 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.life import deferred
 from rustbalance.moment import Moment
+from rustbalance.onion.inner import InnerLayer
+from rustbalance.publishing.jobs import Nobody
+from rustbalance.publishing.schedule import Answer
 from rustbalance.publishing.uploads import Command, Post, Raise
 from rustbalance.tor.control import ControlLost, ControlTimeout, DescriptorRefused, TorControl
-from tests.publishing.memory import Node
+from tests.publishing.memory import HOURS, Node
+from tests.publishing.samples import inner
 
 
 class JobsTests(SynchronousTestCase):
@@ -86,3 +90,59 @@ class JobsTests(SynchronousTestCase):
     def test_post_unanswered(self) -> None:
         """When Tor does not answer it may have posted all the same: the deadline decides."""
         self.assertEqual(self.post(ControlTimeout("no answer")), [])
+
+
+class ClusterTests(SynchronousTestCase):
+    """What the cluster is told."""
+
+    def setUp(self) -> None:
+        self.node = Node()
+        self.addCleanup(shutil.rmtree, self.node.directory)
+        self.told: list[object] = []
+        self.node.publisher.join(self)
+        self.node.instance.startService()
+        self.node.publisher.startService()
+
+    def own_points(self, inner: InnerLayer) -> None:
+        """Note how many."""
+        self.told.append(len(inner.points))
+
+    def used_revision(self, blinded_public: bytes, revision: int) -> None:
+        """Note for which."""
+        self.told.append(blinded_public)
+
+    def able(self, able: bool) -> None:
+        """Note it."""
+        self.told.append(able)
+
+    def test_points_and_tor(self) -> None:
+        """It hears of a Tor that can post, of points when a client would see a change, and of the end of both."""
+        self.node.settle()
+        self.node.have_points(1, 2, 3)
+        self.node.later(12)
+        self.node.have_points(3, 2, 1)
+        self.node.later(12)
+        self.node.have_points(1, 2)
+        self.node.later(12)
+        self.node.tor.drop()
+        self.node.settle()
+        self.assertEqual(self.told[:5], [True, 3, 2, 0, False])
+
+    def test_counters(self) -> None:
+        """It hears of each counter before the text with it is posted."""
+        self.node.have_points(1, 2, 3)
+        self.node.later(1)
+        self.node.publisher.publish_sources({"alpha/primary": inner(1, hours=HOURS)}, Answer.CERTAIN)
+        self.node.publisher.lead()
+        self.assertEqual(self.told[-2:], [seat.blinded_public for seat in self.node.plan])
+
+    def test_nobody(self) -> None:
+        """As long as there is no cluster, nothing is missed."""
+        nobody = Nobody()
+        nobody.own_points(InnerLayer(()))
+        nobody.used_revision(b"", 1)
+        nobody.able(True)
+        self.node.publisher.join(nobody)
+        self.node.have_points(1, 2, 3)
+        self.node.later(1)
+        self.assertEqual(self.node.tor.posted, [])

@@ -8,7 +8,7 @@ from rustbalance.onion.descriptor import encode
 from rustbalance.onion.keys import DescriptorSigningKey, MasterKey, subcredential
 from rustbalance.onion.netdoc import MalformedDescriptor
 from rustbalance.onion.periods import TimePeriod
-from rustbalance.publishing.offers import ForeignDescriptor, Offers, expiry, read_own
+from rustbalance.publishing.offers import ForeignDescriptor, Offers, expiry, outline, read_own
 from rustbalance.secrets import Secret
 from tests.publishing.samples import HOURS, START, inner
 
@@ -39,6 +39,13 @@ class OffersTests(SynchronousTestCase):
         self.offers.withdraw("primary")
         self.offers.withdraw("primary")
         self.assertFalse(self.offers.outline())
+
+    def test_all_replaced(self) -> None:
+        """A new set of offers leaves nothing of the old one."""
+        self.offers.put("a", inner(1))
+        self.offers.replace({"b": inner(2), "c": inner(3)})
+        self.assertEqual([name in self.offers for name in "abc"], [False, True, True])
+        self.assertEqual(self.offers.outline(), outline([inner(3), inner(2), inner()]))
 
     def test_outline_is_blind_to_order_and_certificates(self) -> None:
         """The same points in another order are no change; another key or flag is."""

@@ -2,13 +2,17 @@
 
 import re
 import shutil
+from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.onion.consensus import parse_consensus
+from rustbalance.publishing.schedule import Answer
 from rustbalance.tor.control import ControlError
-from tests.publishing.memory import CONSENSUS, Node
+from tests.publishing.memory import CONSENSUS, HOURS, Node
+from tests.publishing.samples import inner
 
 
 class PublisherTestCase(SynchronousTestCase):
@@ -127,6 +131,83 @@ class PublisherTests(PublisherTestCase):
         self.assertEqual(self.node.publisher.problems(), ())
         seat = self.node.plan.second
         self.assertEqual(self.node.points(seat.directories[0], seat), {4, 5, 6})
+
+
+class FollowTests(PublisherTestCase):
+    """A publisher does as its cluster says."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()
+        self.node.later(20)
+        self.posts = len(self.node.tor.posted)
+        self.seat = self.node.plan.first
+
+    def test_another_publishes(self) -> None:
+        """From the step down on nothing is posted, and the status says nothing of descriptors."""
+        self.node.publisher.follow()
+        self.node.have_points(4, 5, 6)
+        self.node.later(700, 1.0)
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.assertEqual(len(self.node.tor.posted), self.posts)
+        self.assertEqual((self.node.publisher.status(), self.node.publisher.problems()), ((), ()))
+
+    def test_stepping_down_in_the_middle(self) -> None:
+        """A publish under way ends: what was not posted yet is not, neither then nor at the next takeover."""
+        gate: Deferred[None] = Deferred()
+
+        async def slow(function: Callable[[], object]) -> object:
+            await gate
+            return function()
+
+        self.node.publisher._jobs.in_thread = slow  # type: ignore[assignment]
+        self.node.publisher.publish_now()
+        self.node.publisher.follow()
+        gate.callback(None)
+        self.node.settle()
+        self.assertEqual(len(self.node.tor.posted), self.posts)
+        self.node.have_points(4, 5, 6)
+        self.node.later(11)
+        self.node.publisher.lead()
+        self.node.settle()
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertEqual(self.node.points(self.seat.directories[0], self.seat), {4, 5, 6})
+
+    def test_sources_of_others(self) -> None:
+        """Others' points are merged with ours; of ours it is the newest that are published."""
+        ours = {"alpha/primary": inner(9, hours=HOURS), "beta/primary": inner(21, 22, hours=HOURS)}
+        self.node.publisher.publish_sources(ours, Answer.CERTAIN)
+        self.node.settle()
+        self.assertEqual(self.node.points(self.seat.directories[0], self.seat), {1, 2, 3, 21, 22})
+
+    def test_what_is_not_known_for_certain(self) -> None:
+        """Unknown sources leave the directories alone."""
+        self.node.publisher.publish_sources({"beta/primary": inner(21, hours=HOURS)}, Answer.UNKNOWN)
+        self.node.later(30)
+        self.assertEqual(len(self.node.tor.posted), self.posts)
+        self.assertIn("left alone", " ".join(self.node.publisher.problems()))
+
+    def test_published_over(self) -> None:
+        """When another node turns out to have published after us, we publish again, above its counter."""
+        revision = self.node.revision(self.seat.directories[0], self.seat)
+        self.node.publisher.learn_revisions({self.seat.blinded_public.hex(): revision - 1})
+        self.node.settle()
+        self.assertEqual(len(self.node.tor.posted), self.posts)
+        self.node.publisher.learn_revisions({self.seat.blinded_public.hex(): revision + 20_000_000, "ab" * 32: 7})
+        self.node.settle()
+        self.assertEqual(self.node.revision(self.seat.directories[0], self.seat), revision + 20_000_001)
+        self.assertEqual(self.node.refused, 0)
+
+    def test_takeover_never_undercuts(self) -> None:
+        """What was learned while another published counts at the takeover, and no directory refuses."""
+        self.node.publisher.follow()
+        revision = self.node.plant(self.seat.directories[0], self.seat, 20_000_000)
+        self.node.publisher.learn_revisions({self.seat.blinded_public.hex(): revision})
+        self.node.publisher.lead()
+        self.node.settle()
+        self.assertEqual(self.node.revision(self.seat.directories[0], self.seat), revision + 1)
+        self.assertEqual(self.node.refused, 0)
 
 
 class TroubleTests(PublisherTestCase):

@@ -144,6 +144,58 @@ class AnswerTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.points(outline(1, 3), at(9_000))), ["the introduction points changed"])
 
 
+class ClusterTests(ScheduleTestCase):
+    """Who publishes is for the cluster to say, and how sure it is of what."""
+
+    def test_others_know_more(self) -> None:
+        """What is unknown is left alone whatever changes, and published once it is certain."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.told(outline(1, 2, 3, 4), Answer.UNKNOWN, at(100))), [])
+        self.assertEqual(self.run_until(9_000, 100), [])
+        self.assertIn("may know more", str(self.schedule.obstacle(at(9_000))))
+        found = reasons(self.schedule.told(outline(1, 2, 3, 4), Answer.CERTAIN, at(9_001)))
+        self.assertEqual(found, ["the introduction points changed"])
+        self.assertIsNone(self.schedule.obstacle(at(9_001)))
+
+    def test_uncertain(self) -> None:
+        """What is uncertain replaces what is out there when that is about to expire."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.told(outline(1, 2, 3, 4), Answer.UNCERTAIN, at(100))), [])
+        [(when, why)] = self.run_until(9_000, 100)
+        self.assertEqual(when, 8_100)
+        self.assertEqual(why, "the introduction points changed")
+
+    def test_follower(self) -> None:
+        """Who follows publishes nothing, whatever happens, and asks Tor at leisure."""
+        self.serve()
+        self.schedule.follow(at(100))
+        self.schedule.request(at(101))
+        self.assertEqual(reasons(self.schedule.told(outline(7, 8, 9), Answer.CERTAIN, at(102))), [])
+        self.schedule.unread(at(103))
+        self.assertEqual(self.run_until(9_000, 103), [])
+        self.assertEqual(self.schedule.wake(at(9_020)), [Read()])
+        self.schedule.points(outline(7, 8, 9), at(9_020))
+        due = self.schedule.due()
+        assert due is not None
+        self.assertGreater(due, at(9_025).mono)
+
+    def test_follower_without_points(self) -> None:
+        """As long as there are no points at all, visitors may be waiting for ours: Tor is asked often."""
+        self.schedule.follow(START)
+        self.schedule.connected(START)
+        self.schedule.points(outline(), at(60))
+        self.schedule.points(outline(), at(60.1))
+        self.assertEqual(self.schedule.due(), at(60.25).mono)
+
+    def test_takeover(self) -> None:
+        """Who leads again publishes at once what is known, even if it is what it published last."""
+        self.serve()
+        self.schedule.follow(at(1))
+        self.assertEqual(reasons(self.schedule.lead(at(1.1))), ["first publish"])
+        self.schedule.built(FOREVER, at(1.1))
+        self.assertEqual(reasons(self.schedule.lead(at(2))), [])
+
+
 class ChangeTests(ScheduleTestCase):
     """What has changed is published again, and nothing else is."""
 

@@ -62,6 +62,22 @@ class UploadsTests(SynchronousTestCase):
         self.uploads.uploaded(B, at(2))
         self.assertEqual((self.progress(FIRST).confirmed, self.progress(SECOND).confirmed), (1, 1))
 
+    def test_abandoned(self) -> None:
+        """
+        When another node publishes nothing more is posted, also not later; an answer that is still due is waited for,
+        so that it is not taken for one to the next text.
+        """
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        self.uploads.uploaded(A, at(1))
+        self.uploads.abandon()
+        self.assertEqual(self.uploads.failed(C, None, "x", at(2)), [])
+        self.assertIsNone(self.uploads.progress(FIRST))
+        self.assertIsNone(self.uploads.due())
+        self.assertEqual(self.uploads.connected(at(3)), [])
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 9, (A, B), at(4))), [(FIRST, 9, (A,))])
+        self.assertEqual(posts(self.uploads.uploaded(B, at(5))), [(FIRST, 9, (B,))])
+        self.assertEqual(self.progress(FIRST).confirmed, 0)
+
     def test_published_when_enough_confirmed(self) -> None:
         """So many confirmations as configured make a publish a success, before the last has answered."""
         self.uploads = tracker(min_directories=2)

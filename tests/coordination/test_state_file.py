@@ -1,0 +1,57 @@
+"""Tests for L{rustbalance.coordination.state_file}."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster.commands import PersistedState
+from rustbalance.cluster.messages import NodeRecord
+from rustbalance.coordination.state_file import StateFile
+
+RECORD = NodeRecord("beta", b"k" * 32, 7, 100, ("direct:10.0.0.2:7",), b"s" * 64, b"b" * 16)
+STATE = PersistedState(3, 1 << 40, 9, (RECORD,), ("beta",), {"ab" * 32: 123})
+
+
+class StateFileTests(SynchronousTestCase):
+    """L{StateFile} brings a state over a restart."""
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.path = self.directory / "cluster.json"
+        self.file = StateFile(self.path)
+
+    def test_first_start(self) -> None:
+        """There is nothing yet."""
+        self.assertIsNone(self.file.load())
+
+    def test_kept(self) -> None:
+        """All of it is there again, records byte by byte; others cannot read it."""
+        self.file.keep(STATE)
+        self.assertEqual(StateFile(self.path).load(), STATE)
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+
+    def test_damaged(self) -> None:
+        """What cannot be read is set aside, said once, and the node begins anew."""
+        for data in (b"", b"{", b"[]", b'{"term":"x"}', b"\xff\xfe", b'{"records":[["no"]]}'):
+            self.path.write_bytes(data)
+            with capturedLogs() as events:
+                self.assertIsNone(self.file.load())
+            self.assertEqual(len(events), 1)
+            self.assertEqual(self.path.with_name("cluster.json.corrupt").read_bytes(), data)
+            self.assertFalse(self.path.exists())
+
+    def test_full_disk(self) -> None:
+        """A disk that takes nothing is a problem until it does, and one line in the log."""
+        self.directory.rename(self.directory.with_suffix(".away"))
+        with capturedLogs() as events:
+            self.file.keep(STATE)
+            self.file.keep(STATE)
+        self.assertEqual(len(events), 1)
+        self.assertIn("cannot be kept", self.file.problem or "")
+        self.directory.with_suffix(".away").rename(self.directory)
+        self.file.keep(STATE)
+        self.assertIsNone(self.file.problem)

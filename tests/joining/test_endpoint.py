@@ -75,6 +75,14 @@ class AdmissionTests(EndpointCase):
         elsewhere = Member(view=View(VIEW.own, (*VIEW.members, Newcomer().record())))
         self.denies(elsewhere, Newcomer("other"), "ticket_used")
 
+    def test_used_before_admitted(self) -> None:
+        """A ticket is used up when an address inside the tunnel was given for it, although nobody is a member yet."""
+        member = Member(DEFAULT_NETWORK)
+        member.ask(Newcomer(), wants_tunnel=True)
+        self.denies(member, Newcomer("other"), "ticket_used")
+        member.restart()
+        self.denies(member, Newcomer("other"), "ticket_used", wants_tunnel=True)
+
     def test_names_and_keys(self) -> None:
         """Nobody takes the name of a member, ours included, and no key has two names (D-43)."""
         for name in ("a", "b"):

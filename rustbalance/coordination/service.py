@@ -39,6 +39,7 @@ from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.coordination.state_file import StateFile
 from rustbalance.life import now as read_clocks
+from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.ops.status import ClusterStatus
@@ -62,9 +63,9 @@ class Coordination(Service):
     """
     Makes ``publisher`` a member of the cluster that ``conversation`` speaks with; None: of a cluster of one.
 
-    ``node_key`` remains the caller's to wipe. As long as ``outside`` returns True this node has not joined yet, and
-    publishes nothing. Start it after the publisher, stop it before: the lease is released while there is somebody to
-    tell.
+    ``node_key`` remains the caller's to wipe. While ``outside`` returns True we have not joined, and publish nothing;
+    ``settle`` takes the address in the tunnel that a member keeps for us. Start it after the publisher, stop it before:
+    the lease is released while there is somebody to tell.
     """
 
     log = Logger()
@@ -81,6 +82,7 @@ class Coordination(Service):
     ) -> None:
         self.setName("coordination")
         self.outside: Callable[[], bool] = lambda: False
+        self.settle: Callable[[str], None] = ignore if conversation is None else conversation.carrier.settle
         self._settings = settings
         self._node_key = node_key
         self._publisher = publisher

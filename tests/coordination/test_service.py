@@ -174,7 +174,7 @@ class MishapTests(ClusterTestCase):
         raise ZeroDivisionError
 
     def test_core_that_fails(self) -> None:
-        """After an error in the core it is asked again a second later."""
+        """After an error in the core it is asked again a second later, or when something arrives."""
         self.serve()
         core = self.cluster["beta"].coordination._core
         assert core is not None
@@ -183,7 +183,7 @@ class MishapTests(ClusterTestCase):
         self.cluster.later(4)
         self.patch(core, "wake", wake)
         failures = len(self.flushLoggedErrors(ZeroDivisionError))
-        self.assertTrue(1 <= failures <= 4, failures)
+        self.assertTrue(1 <= failures <= 12, failures)
         self.cluster.later(10)
         self.assertEqual([member.state for member in self.cluster["alpha"].status.members], ["healthy"] * 3)
 

@@ -126,7 +126,7 @@ class Coordination(Service):
             bundle=self._settings.bundle,
         )
         core = self._core = ClusterCore(me, self._settings.cluster, kept, self._uniform, self._sign, is_genuine)
-        core.set_health(None, False, now, able=self._is_able(now))
+        core.set_health(None, False, now, able=self._is_able(core, now))
         self._do(core.start(now))
         if self._points is not None:
             self._do(core.own_points(self._points, now))
@@ -216,19 +216,13 @@ class Coordination(Service):
         """
         if self._core is not None:
             now = self._now()
-            self._do(self._core.set_health(None, False, now, able=self._is_able(now)))
+            self._do(self._core.set_health(None, False, now, able=self._is_able(self._core, now)))
 
-    def _is_able(self, now: Moment) -> bool:
+    def _is_able(self, core: ClusterCore, now: Moment) -> bool:
         """Nobody else could publish for a node that is alone, so it need not hand over when its Tor is away."""
         if self.outside() or self._is_seeking(now):
             return False
-        return self._able or not self._is_accompanied(now)
-
-    def _is_accompanied(self, now: Moment) -> bool:
-        """Tell whether another node is there; before we have listened, whether one is known."""
-        if self._core is None:
-            return bool(self._records)
-        return any(member.state not in ABSENT for member in self._core.status(now).members)
+        return self._able or all(member.state in ABSENT for member in core.status(now).members)
 
     def _is_seeking(self, now: Moment) -> bool:
         """Tell whether the peers that the configuration names may yet answer, and know more than we do."""

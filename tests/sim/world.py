@@ -10,20 +10,23 @@ from random import Random
 
 from rustbalance.cluster.messages import NodeRecord, State
 from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.onion.inner import InnerLayer
 from rustbalance.onion.merge import Offer, merge
 from tests.sim.directories import Directories, Text, point
 from tests.sim.events import Agenda
 from tests.sim.network import Network
 from tests.sim.node import SimulatedNode
 from tests.sim.oracle import Oracle
-from tests.sim.publishing import LIMIT, InnerLayer
+from tests.sim.publishing import LIMIT
 
 Edge = tuple[int, int]
 
 
 class World:
     """
-    ``count`` nodes, all down. ``acquainted``: pairs of nodes that know each other from the beginning; None: all do.
+    ``count`` nodes, all down.
+
+    ``acquainted``: pairs of nodes that know each other from the beginning; None: all do.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class World:
         self.random = Random(f"{seed}/world")
         self.settings = settings or ClusterSettings()
         self.agenda = Agenda()
+        self.agenda.most_calls += 20 * count * count
         self.network = Network(self.agenda, Random(f"{seed}/network"))
         self.directories = Directories()
         self.oracle = Oracle(self)
@@ -47,9 +51,9 @@ class World:
             self.network.deliver[node.name] = node.receive
         self._acquaint(acquainted)
 
-    def boot_all(self, within: float = 3.0) -> None:
-        """Start all nodes, each at some moment."""
-        for node in self.nodes:
+    def boot_all(self, count: int | None = None, within: float = 3.0) -> None:
+        """Start the first ``count`` nodes, or all, each at some moment."""
+        for node in self.nodes[:count]:
             self.agenda.after(within * self.random.random(), node.boot)
 
     def rejoin(self, node: SimulatedNode) -> None:

@@ -22,9 +22,9 @@ class Member:
     """
     One other node.
 
-    ``since``: when we came to expect it. ``known_before``: it was alive when we last ran. ``heard``: when we last learned
-    of a later beat. ``declared``: what it says of itself, last in the beat ``spoke``. ``left``: it has said goodbye.
-    ``dead_since`` has a meaning while it is dead only. Times are monotonic.
+    ``since``: when we came to expect it. ``known_before``: it was alive when we last ran. ``heard``: when we last
+    learned of a later beat. ``declared``: what it says of itself, last in the beat ``spoke``. ``left``: it has said
+    goodbye. ``dead_since`` has a meaning while it is dead only. Times are monotonic.
     """
 
     id: NodeId
@@ -61,16 +61,23 @@ class Census:
     """
     How many nodes, this one included, are ``present`` of those that are ``expected``.
 
-    Expected are also those that have fallen silent so recently that it may be us who cannot hear them.
+    Expected are also those that have fallen silent so recently that it may be us who cannot hear them. ``quiet`` are
+    those present ones that may be about to fall silent: not all are found missing at the same moment.
     """
 
     present: int
     expected: int
+    quiet: int = 0
 
     @property
     def isolated(self) -> bool:
         """Whether we have lost more than half of them."""
         return 2 * self.present < self.expected
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether we may find in a moment that we have lost more than half of them."""
+        return 2 * (self.present - self.quiet) < self.expected
 
 
 class Membership:
@@ -149,7 +156,8 @@ class Membership:
             member.state is State.JOINING or (member.state is State.DEAD and now < member.dead_since + self._patience)
             for member in self
         )
-        return Census(present, present + missing)
+        quiet = sum(member.present and now >= member.heard + self._timeout / 2 for member in self)
+        return Census(present, present + missing, quiet)
 
     def due(self, now: float) -> float:
         """Return the monotonic second at which silence or patience next changes something, at the earliest."""

@@ -5,7 +5,6 @@ Owns: that a frame counts once. In: the key, boot id, sequence number and time o
 whether they are new. Pure.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,21 +16,24 @@ LONGEST_WAY: Final = 20.0
 
 @dataclass
 class _Heard:
+    """The present boot, its last sequence number, the time in that frame and our time then; earlier boots' numbers."""
+
     boot: bytes
     sequence: int
     wall: float
     at: float
-    ended: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED_BOOTS))
+    earlier: dict[bytes, int] = field(default_factory=dict)
 
 
 class ReplayGuard:
     """
-    The last sequence number of each node, known by its public key.
+    The last sequence number of each boot of each node, known by its public key.
 
-    A boot id that was not seen before begins a new count and ends the one before it, for good: two machines with the
-    same key cannot both be heard. A frame of an earlier boot may come late, to a node that had not heard that boot, and
-    must not end the present one: so a new boot begins with a time (Unix, on the sender's clock) that is not before the
-    last one, or after a silence longer than frames are valid. The monotonic seconds in ``now`` are ours.
+    A boot id that was not seen before begins a new count and ends the one before it: of two machines with the same key
+    one is heard. A frame of an earlier boot may come late, to a node that had not heard that boot, and must not end the
+    present one: so a new boot begins with a time (Unix, on the sender's clock) that is not before the last one. Where
+    clocks were set back and that went wrong all the same, it comes right after a silence longer than frames are valid.
+    The monotonic seconds in ``now`` are ours.
     """
 
     def __init__(self) -> None:
@@ -44,7 +46,9 @@ class ReplayGuard:
             return True
         if boot == heard.boot:
             return sequence > heard.sequence
-        return boot not in heard.ended and (wall >= heard.wall or now > heard.at + LONGEST_WAY)
+        if now > heard.at + LONGEST_WAY:
+            return sequence > heard.earlier.get(boot, -1)
+        return boot not in heard.earlier and wall >= heard.wall
 
     def note(self, public_key: bytes, boot: bytes, sequence: int, wall: float, now: float) -> None:
         """Remember a frame that is new and genuine."""
@@ -53,7 +57,8 @@ class ReplayGuard:
             self._heard[public_key] = _Heard(boot, sequence, wall, now)
             return
         if boot != heard.boot:
-            heard.ended.append(heard.boot)
+            others = {each: last for each, last in heard.earlier.items() if each != boot}
+            heard.earlier = dict([*others.items(), (heard.boot, heard.sequence)][-REMEMBERED_BOOTS:])
         heard.boot, heard.sequence, heard.wall, heard.at = boot, sequence, wall, now
 
     def forget(self, public_key: bytes) -> None:

@@ -34,6 +34,18 @@ class Holding:
         """The number to compare with the announced one."""
         return sum(points.version for points in self.sets.values())
 
+    def takes(self, incarnation: int, points: IntroPoints) -> bool:
+        """
+        Tell whether a set is later than the one we have of that Tor.
+
+        An earlier version is, too, when the node has announced others than ours: it has lost its state, and its clock
+        was set back.
+        """
+        known = self.sets.get(points.instance)
+        if known is None or incarnation > self.incarnation or points.version > known.version:
+            return True
+        return self.lacking_since is not None and points.version < known.version
+
     def compare(self, now: float) -> bool:
         """See whether these are the ones that were announced; return whether that is news."""
         was_lacking = self.lacking_since is not None
@@ -55,14 +67,14 @@ class Sources:
     def put(self, node: NodeId, incarnation: int, points: IntroPoints, now: float) -> bool:
         """``node`` offers this set; return whether it is news."""
         holding = self._held.setdefault(node, Holding(incarnation, now))
-        known = holding.sets.get(points.instance)
-        if known is not None and incarnation <= holding.incarnation and points.version <= known.version:
+        if not holding.takes(incarnation, points):
             return False
         if incarnation > holding.incarnation:
             holding.sets.clear()
         holding.incarnation, holding.confirmed = incarnation, now
         holding.sets[points.instance] = points
-        holding.announced = max(holding.announced, holding.version)
+        if holding.lacking_since is None:
+            holding.announced = holding.version
         holding.compare(now)
         return True
 
@@ -71,8 +83,6 @@ class Sources:
         if version == 0:
             return self._held.pop(node, None) is not None
         holding = self._held.setdefault(node, Holding(incarnation, float("-inf")))
-        if incarnation == holding.incarnation and version < holding.version:
-            return False  # it was said before what we hold
         holding.announced = version
         renewed = holding.version == version and incarnation != holding.incarnation
         if holding.version == version:

@@ -51,10 +51,12 @@ class SourcesTests(SynchronousTestCase):
         self.assertFalse(self.sources.usable("a", 1, 1.0))
         self.assertEqual(self.sources.due(1.0), 11.0)
 
-    def test_announced_before_the_last_set(self) -> None:
-        """An announcement that is older than what we hold means nothing."""
-        self.sources.put("a", 1, points("a", b"two", 6), 0.0)
-        self.assertFalse(self.sources.announced("a", 1, 5, 1.0))
+    def test_counts_set_back(self) -> None:
+        """A node that counts from further below than before is believed, when it says so itself."""
+        self.sources.put("a", 1, points("a", b"before", 60), 0.0)
+        self.assertFalse(self.sources.put("a", 1, points("a", b"after", 5), 1.0))
+        self.assertTrue(self.sources.announced("a", 1, 5, 1.0))
+        self.assertTrue(self.sources.put("a", 1, points("a", b"after", 5), 2.0))
         self.assertFalse(self.sources.lacks("a"))
 
     def test_nothing_announced(self) -> None:

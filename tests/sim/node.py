@@ -108,9 +108,9 @@ class SimulatedNode:
             self.disk.revisions,
         )
         self.world.oracle.booted(self)
+        self.tell_health()
         self.do(self.core.start(self.clock()))
         self.do(self.core.learn(self.seeds, self.clock()))
-        self.tell_health()
         self.world.agenda.after(0.5 + 2 * self.random.random(), self._tor_is_up, self._boots)
 
     def crash(self) -> None:

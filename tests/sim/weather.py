@@ -34,6 +34,11 @@ class Weather:
         """Return a number from 0 to 1."""
         return self._random.random()
 
+    def bring(self, newcomer: SimulatedNode) -> None:
+        """Let a node join that was never there, unless it has been brought already."""
+        if newcomer.disk.state is None:
+            self._world.rejoin(newcomer)
+
     def begin(self) -> None:
         """Let things happen from now on."""
         self._world.agenda.after(5.0 + 10.0 * self._random.random(), self._next)
@@ -119,8 +124,12 @@ class Weather:
             node.boot()
 
     def _return_empty(self, node: SimulatedNode) -> None:
-        node.wipe()
-        self._world.rejoin(node)
+        """Come back without a disk, as long as others remember who is in the cluster."""
+        if all(other is node or other.outside or other.disk.state is None for other in self._world.nodes):
+            node.boot()
+        else:
+            node.wipe()
+            self._world.rejoin(node)
 
     def _step_clock(self, node: SimulatedNode) -> None:
         random = self._random
@@ -172,7 +181,7 @@ def live_through(seed: int, nodes: int = 7, storm: float = STORM, story: list[st
     weather = Weather(world)
     world.boot_all(old)
     for newcomer in world.nodes[old:]:
-        world.agenda.after(storm * weather.chance(), world.rejoin, newcomer)
+        world.agenda.after(storm * weather.chance(), weather.bring, newcomer)
     weather.begin()
     world.agenda.run_until(storm)
     weather.end()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rustbalance.cluster.commands import PersistedState
-from rustbalance.cluster.messages import Heartbeat, State
+from rustbalance.cluster.messages import Heartbeat, PeerState, State
 from tests.sim.directories import Text
 from tests.sim.network import Frame
 
@@ -46,6 +46,7 @@ class Oracle:
         self._world = world
         self._publisher_of: dict[int, str] = {}
         self._evidence: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        self._doomed: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self._heard: dict[str, dict[str, float]] = defaultdict(dict)
         self._goodbye: dict[str, set[str]] = defaultdict(set)
         self._kept: dict[str, PersistedState] = {}
@@ -60,7 +61,7 @@ class Oracle:
 
     def booted(self, node: "SimulatedNode") -> None:
         """A new process has heard nothing yet."""
-        for book in (self._evidence, self._heard, self._goodbye, self._known_revision, self._declared):
+        for book in (self._evidence, self._doomed, self._heard, self._goodbye, self._known_revision, self._declared):
             book.pop(node.name, None)
 
     def wiped(self, node: "SimulatedNode") -> None:
@@ -74,21 +75,37 @@ class Oracle:
         if not isinstance(message, Heartbeat) or frame.sender not in acquainted:
             return
         spoken = (message.incarnation, message.beat)
-        self._note(node.name, frame.sender, spoken, message.state is State.DEAD)
+        self._note(node.name, frame.sender, spoken)
         if spoken > self._declared[node.name].get(frame.sender, ((0, 0), None))[0]:
             self._declared[node.name][frame.sender] = (spoken, message.state)
+        if message.state is State.DEAD and spoken >= self._evidence[node.name][frame.sender]:
+            self._goodbye[node.name].add(frame.sender)
         for entry in message.states:
-            if entry.state is not State.DEAD and entry.id in acquainted:
-                self._note(node.name, entry.id, (entry.incarnation, entry.beat), False)
+            if entry.id in acquainted:
+                self._said(node.name, entry)
         known = self._known_revision[node.name]
         for blinded, revision in message.revisions.items():
             known[blinded] = max(known.get(blinded, 0), revision)
 
-    def _note(self, observer: str, subject: str, evidence: tuple[int, int], goodbye: bool) -> None:
+    def _said(self, observer: str, entry: PeerState) -> None:
+        """Somebody believes this: that a node lives is no news after we heard that it died no earlier."""
+        evidence = (entry.incarnation, entry.beat)
+        doomed = self._doomed[observer].get(entry.id, (-1, -1))
+        if entry.state is State.DEAD:
+            self._doomed[observer][entry.id] = max(evidence, doomed)
+        else:
+            heard = self._heard[observer].get(entry.id)
+            self._note(observer, entry.id, evidence)
+            if evidence <= doomed and heard is not None:
+                self._heard[observer][entry.id] = heard
+            elif evidence <= doomed:
+                self._heard[observer].pop(entry.id, None)
+
+    def _note(self, observer: str, subject: str, evidence: tuple[int, int]) -> None:
         if evidence > self._evidence[observer].get(subject, (-1, -1)):
             self._evidence[observer][subject] = evidence
             self._heard[observer][subject] = self._world.agenda.now
-            (self._goodbye[observer].add if goodbye else self._goodbye[observer].discard)(subject)
+            self._goodbye[observer].discard(subject)
 
     def _died(self, node: "SimulatedNode", subject: str) -> None:
         """``node`` has declared a member dead: no later sign of life may have reached it, and none just now."""

@@ -70,7 +70,7 @@ class Hearing:
         member.declared, member.drained, member.priority = heartbeat.state, heartbeat.drained, heartbeat.priority
         if parts.sources.announced(member.id, heartbeat.incarnation, heartbeat.points_version, now):
             parts.restless = True
-        if heartbeat.state is State.DEAD:
+        if heartbeat.state is State.DEAD and member.spoke == member.evidence:
             parts.members.leave(member)
         if before != (member.declared, member.drained, True):
             parts.restless = True

@@ -113,6 +113,14 @@ class HearingTests(SynchronousTestCase):
         self.hear("a", heartbeat(5, state=State.HEALTHY))
         self.assertIs(member(self.parts, "a").declared, State.UNHEALTHY)
 
+    def test_goodbye(self) -> None:
+        """The last word of a node counts, unless it is known to have lived on."""
+        for name, later in (("a", 0), ("b", 1)):
+            self.hear(name, heartbeat(5))
+            self.parts.members.hear(member(self.parts, name), 1, 6 + later, 1.0)
+            self.hear(name, heartbeat(6, state=State.DEAD))
+            self.assertEqual(member(self.parts, name).left, not later)
+
     def test_restart_by_another_way(self) -> None:
         """That a node has started again may be heard from others first; its points are looked at anew."""
         self.hear("a", heartbeat(5))

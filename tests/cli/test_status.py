@@ -96,8 +96,9 @@ class DaemonTests(TestCase):
         for words in (["--json"], []):
             self.asked = 0
             argv = [str(PROGRAM), "status", "--config", self.config, "--watch", *words]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            with subprocess.Popen(argv, preexec_fn=as_in_a_terminal, **pipes) as process:
+            with subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=as_in_a_terminal
+            ) as process:
                 while self.asked < 2:
                     await self.soon()
                 process.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from rustbalance.files import UnsafePath, private_directory, write_atomically
 from rustbalance.key_files import SECRET_HEADER, KeyFileError, create_master_key, load_master_key
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
-from rustbalance.secret_files import create_secret
+from rustbalance.secret_files import SecretFileError, create_secret
 
 CONFIG, KEY, STATE = "config.toml", "master.key", "state"
 
@@ -73,13 +73,16 @@ def create_node(
     given = _open_key(identity_key)
     if given is not None and settings.get("target.onion_address") == given.address.text:
         raise CannotMake("--target is the address of --identity-key itself: visitors would go in circles")
+    old_key = None
     try:
         private_directory(directory)
         old_key = _step_aside(directory / KEY)
         address = _write_key(directory / KEY, given)
         config = directory / CONFIG
         write_atomically(config, render(settings, OPENING.format(config=config)).encode())
-    except (OSError, UnsafePath, KeyFileError) as error:
+    except (OSError, UnsafePath, KeyFileError, SecretFileError) as error:
+        if old_key is not None:
+            old_key.replace(directory / KEY)
         raise CannotMake(f"cannot write to {directory}: {error}") from None
     return NewNode(address, config, directory / KEY, old_key, _missing(config))
 
@@ -126,7 +129,7 @@ def _check_room(directory: Path, force: bool) -> None:
     there = [name for name in (CONFIG, KEY) if os.path.lexists(directory / name)]
     if there and not force:
         raise CannotMake(f"{' and '.join(there)} in {directory} would be replaced; choose another --dir, or --force")
-    if directory.exists():
+    if os.path.lexists(directory):
         _check_private(directory)
 
 

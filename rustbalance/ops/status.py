@@ -100,7 +100,7 @@ def judge(
     found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *problems)
     reachable = (
         any(instance.phase == "serving" for instance in instances)
-        and any(descriptor.revision is not None for descriptor in descriptors)
+        and any(descriptor.age_secs is not None for descriptor in descriptors)
         and proxy.listening is not None
     )
     if not reachable:

@@ -116,7 +116,7 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"tor__control_password": '"x y z"'}, "tor.control_password", 'only with tor.mode = "external"'),
     ({"tor__num_introduction_points": "2"}, "tor.num_introduction_points", "from 3 to 20"),
     ({"tor__num_introduction_points": "21"}, "tor.num_introduction_points", "from 3 to 20"),
-    ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 7200"),
+    ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 5400"),
     ({"publish__max_intro_points": "21"}, "publish.max_intro_points", "from 1 to 20"),
     ({"publish__min_directories": "9"}, "publish.min_directories", "from 1 to 8"),
     ({"security__require_mlock": '"yes"'}, "security.require_mlock", "must be true or false"),

@@ -212,8 +212,6 @@ class FakeControlConnection(LineReceiver):
     def _answer_usefeature(self, rest: str, body: bytes) -> Iterator[str]:
         yield "250 OK"
 
-    _answer_signal = _answer_usefeature
-
     def _answer_takeownership(self, rest: str, body: bytes) -> Iterator[str]:
         self.tor.owned = True
         yield "250 OK"

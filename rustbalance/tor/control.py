@@ -147,10 +147,6 @@ class TorControl:
         """Give ``key`` its default back."""
         await self.ask(f"RESETCONF {key}")
 
-    async def signal(self, name: str) -> None:
-        """Send a signal such as NEWNYM or HEARTBEAT."""
-        await self.ask(f"SIGNAL {name}")
-
     async def take_ownership(self) -> None:
         """Make Tor exit when this connection closes."""
         await self.ask("TAKEOWNERSHIP")

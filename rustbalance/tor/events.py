@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR")
+SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR")
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,8 @@ class DescriptorUploadFailed:
 
 
 @dataclass(frozen=True)
-class DescriptorContent:
-    """What HSFETCH brought from one directory; ``text`` is empty when it brought nothing."""
-
-    address: OnionAddress
-    fingerprint: str
-    blinded: str
-    text: bytes
-
-
-@dataclass(frozen=True)
 class ConsensusArrived:
     """Tor has a newer consensus."""
-
-
-@dataclass(frozen=True)
-class EnoughDirectoryInfo:
-    """Whether Tor knows enough relays to build circuits."""
-
-    enough: bool
 
 
 @dataclass(frozen=True)
@@ -89,9 +72,7 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
-    | DescriptorContent
     | ConsensusArrived
-    | EnoughDirectoryInfo
     | BootstrapProgress
     | IntroductionCircuit
 )
@@ -133,7 +114,7 @@ def _client_status(text: str) -> Event | None:
     _, action, *_ = text.split(" ", 2)
     if action == "BOOTSTRAP":
         return parse_bootstrap(text)
-    return _STATUS.get(action)
+    return ConsensusArrived() if action == "CONSENSUS_ARRIVED" else None
 
 
 def _descriptor(text: str) -> Event | None:
@@ -149,13 +130,6 @@ def _descriptor(text: str) -> Event | None:
 
 def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event | None:
     return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
-
-
-def _content(text: str) -> Event | None:
-    head, _, body = text.partition("\n")
-    address, blinded, relay = head.split()[:3]
-    descriptor = body.removesuffix("OK").encode("utf-8", "replace")
-    return DescriptorContent(OnionAddress.parse(address), _fingerprint(relay), blinded, descriptor.lstrip())
 
 
 def _circuit(text: str) -> Event | None:
@@ -177,15 +151,9 @@ def _fingerprint(relay: str) -> str:
     return found[1]
 
 
-_STATUS: dict[str, Event] = {
-    "CONSENSUS_ARRIVED": ConsensusArrived(),
-    "ENOUGH_DIR_INFO": EnoughDirectoryInfo(True),
-    "NOT_ENOUGH_DIR_INFO": EnoughDirectoryInfo(False),
-}
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
     "HS_DESC": _descriptor,
-    "HS_DESC_CONTENT": _content,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,
 }

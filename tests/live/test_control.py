@@ -83,7 +83,6 @@ class Expectations(TestCase):
         self.assertEqual(await control.service_addresses(), frozenset())
         self.assertEqual(await control.get_conf("HiddenServiceOptions"), (("HiddenServiceOptions", None),))
         await control.listen()
-        await control.signal("NEWNYM")
         for verb in (control.get_info("nonsense"), control.get_conf("Nonsense")):
             with self.assertRaises(ControlRefused) as caught:
                 await verb

@@ -72,7 +72,6 @@ class TorControlTests(SynchronousTestCase):
             self.result(self.control.get_conf("PublishHidServDescriptors")), (("PublishHidServDescriptors", "0"),)
         )
         self.assertEqual(self.result(self.control.get_conf("HiddenServiceOptions")), (("HiddenServicePort", "80 a:1"),))
-        self.result(self.control.signal("NEWNYM"))
         self.result(self.control.take_ownership())
         self.assertTrue(self.tor.owned)
 
@@ -127,7 +126,7 @@ class TorControlTests(SynchronousTestCase):
         """A command that is not answered in time breaks the connection, with all that was waiting behind it."""
         gone = self.control.disconnected
         self.tor.hung = True
-        first, second = self.run_(self.control.bootstrap()), self.run_(self.control.signal("NEWNYM"))
+        first, second = self.run_(self.control.bootstrap()), self.run_(self.control.take_ownership())
         self.connection.clock.advance(9.9)
         self.assertNoResult(first)
         self.connection.clock.advance(0.2)

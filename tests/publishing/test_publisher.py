@@ -4,10 +4,13 @@ import re
 import shutil
 
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.uploads import Command
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, Node
 
@@ -203,6 +206,23 @@ class TroubleTests(PublisherTestCase):
         self.node.directory.with_suffix(".away").rename(self.node.directory)
         self.node.later(10)
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_an_error_does_not_stop_the_clock(self) -> None:
+        """After an error while looking at the clock it is looked at again, not at once, and refreshes go on."""
+        self.serve()
+        posts = len(self.node.tor.posted)
+        looked: list[float] = []
+
+        def fail(now: Moment) -> list[Command]:
+            looked.append(now.mono)
+            raise RuntimeError("a bug")
+
+        with MonkeyPatcher((self.node.publisher._uploads, "wake", fail)):
+            self.node.later(20)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(looked))
+        self.assertIn(len(looked), range(2, 6))
+        self.node.later(590, 1.0)
+        self.assertEqual(len(self.node.tor.posted), 2 * posts)
 
 
 class ChangeTests(PublisherTestCase):

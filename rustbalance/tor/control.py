@@ -70,12 +70,14 @@ class Patience:
     """
     Deadlines in seconds.
 
-    ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life.
+    ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life,
+    ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor that is still there).
     """
 
     command: float = 10.0
     bulk: float = 60.0
     check: float = 5.0
+    start: float = 30.0
 
 
 class TorControl:

@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from twisted.internet.defer import TimeoutError
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 from rustbalance.files import private_directory, write_atomically
 from rustbalance.life import pause, within
 from rustbalance.onion.keys import MasterKey
 from rustbalance.tor.backoff import Backoff
-from rustbalance.tor.control import ControlLost, Patience, TorControl, connect
+from rustbalance.tor.control import ControlLost, ControlTimeout, Patience, TorControl, connect
 from rustbalance.tor.instance import BACKOFF, TorInstance
 from rustbalance.tor.process import TorProcess, end_leftover, start
 from rustbalance.tor.service_dir import prepare_service_directory
 from rustbalance.tor.service_setup import confirm_service
 from rustbalance.tor.torrc import HiddenService, Layout, render
 
-#: Seconds for a child to open its control socket; it waits 5 by itself for a predecessor that is still there.
-START_DEADLINE = 30.0
 #: Seconds between two looks for the control socket.
 LOOK = 0.05
 #: Seconds for a child to go when asked, and again when killed.
@@ -88,7 +87,7 @@ class ManagedTor(TorInstance):
         process = start(self._reactor, self._settings.binary, layout.torrc, layout.pid_file, self._complained)
         self._process = process
         process.ended().addCallback(lambda reason: self._ended(process, reason))
-        return await within(START_DEADLINE, self._reactor, self._reach())
+        return await self._reach()
 
     async def prepare(self, control: TorControl) -> None:
         """Tie Tor's life to this connection and see that it has read what we wrote."""
@@ -121,6 +120,13 @@ class ManagedTor(TorInstance):
         write_atomically(layout.torrc, text.encode())
 
     async def _reach(self) -> TorControl:
+        seconds = self._patience.start
+        try:
+            return await within(seconds, self._reactor, self._knock())
+        except TimeoutError:
+            raise ControlTimeout(f"Tor did not open its control socket within {seconds:g} s") from None
+
+    async def _knock(self) -> TorControl:
         endpoint = UNIXClientEndpoint(self._reactor, str(self._layout.control_socket))
         while True:
             try:

@@ -19,6 +19,8 @@ from rustbalance.tor.control import Patience
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
 
+PATIENCE = Patience(command=1.0, check=0.2)
+
 
 class ManagedTorTests(TestCase):
     """L{ManagedTor} runs a child and keeps it running."""
@@ -31,13 +33,14 @@ class ManagedTorTests(TestCase):
         self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
         self.binary = write_program(self.folder / "tor")
 
-    def instance(self, binary: str | None = None, key: MasterKey | None = None) -> ManagedTor:
+    def instance(
+        self, binary: str | None = None, key: MasterKey | None = None, patience: Patience = PATIENCE
+    ) -> ManagedTor:
         """Return an instance that is stopped at the end of the test."""
         settings = ManagedSettings(
             self.folder / "primary", binary or self.binary, forward_to=lambda: "unix:/front.sock"
         )
-        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=0.2)
-        instance = ManagedTor("primary", settings, lambda: key or self.key, reactor, backoff, patience)
+        instance = ManagedTor("primary", settings, lambda: key or self.key, reactor, lambda failures: 0.05, patience)
         self.addCleanup(instance.stopService)
         return instance
 
@@ -115,6 +118,30 @@ class ManagedTorTests(TestCase):
         instance.startService()
         await self.until(lambda: instance.status().problem is not None)
         self.assertEqual(instance.status().problem, "it exited with status 1: Reading config failed")
+
+    async def test_id_cannot_be_noted(self) -> None:
+        """A full disk, say, is the problem until it is over; no Tor stays that nobody knows."""
+        home = self.folder / "primary"
+        (home / "pid").mkdir(parents=True, mode=0o700)
+        home.chmod(0o700)
+        instance = self.instance()
+        instance.startService()
+        await self.until(lambda: instance.status().restarts > 1)
+        self.assertIn("pid", str(instance.status().problem))
+        (home / "pid").rmdir()
+        await self.serving(instance)
+        found = subprocess.run(["pgrep", "-f", str(home / "torrc")], capture_output=True, text=True, check=False)
+        self.assertEqual(found.stdout.split(), [str(instance.pid)])
+
+    async def test_never_opens_its_control_socket(self) -> None:
+        """A Tor that starts but takes no commands is given up with a sentence that says so."""
+        binary = self.folder / "silent"
+        binary.write_text("#!/bin/sh\nexec sleep 60\n")
+        binary.chmod(0o700)
+        instance = self.instance(str(binary), patience=Patience(start=0.3))
+        instance.startService()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertEqual(instance.status().problem, "Tor did not open its control socket within 0.3 s")
 
     async def test_no_tor(self) -> None:
         """A missing tor is said to be missing, and looked for again."""

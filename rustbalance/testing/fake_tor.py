@@ -176,7 +176,7 @@ class FakeControlConnection(LineReceiver):
         methods = ["HASHEDPASSWORD"] if self.tor.password is not None else []
         if self.tor.cookie is not None:
             methods += ["COOKIE", "SAFECOOKIE"] if self.tor.safe_cookie else ["COOKIE"]
-        cookie = f' COOKIEFILE="{self.tor.cookie}"' if self.tor.cookie is not None else ""
+        cookie = f' COOKIEFILE="{_escaped(str(self.tor.cookie))}"' if self.tor.cookie is not None else ""
         yield f"250-AUTH METHODS={','.join(methods or ['NULL'])}{cookie}"
         yield f'250-VERSION Tor="{VERSION}"'
         yield "250 OK"
@@ -241,7 +241,7 @@ class FakeControlConnection(LineReceiver):
         if rest not in known:
             yield f'552 Unrecognized configuration key "{rest}"'
             return
-        lines = [f"{key}={value}" for key, value in known[rest]] or [rest]
+        lines = [f"{key}={_shown(value)}" for key, value in known[rest]] or [rest]
         yield from (f"250-{line}" for line in lines[:-1])
         yield f"250 {lines[-1]}"
 
@@ -287,3 +287,15 @@ class FakeControlConnection(LineReceiver):
         for line in block.splitlines():
             self.sendLine(b"." + line if line.startswith(b".") else line)
         self.sendLine(b".")
+
+
+def _shown(value: str) -> str:
+    """Return a value as GETCONF shows it: bare, unless something in it is not printable ASCII or begins a comment."""
+    plain = value.isascii() and value.isprintable() and "#" not in value
+    return value if plain else f'"{_escaped(value)}"'
+
+
+def _escaped(value: str) -> str:
+    """Write quotes and backslashes with a backslash, and what is not printable ASCII in octal."""
+    plain = value.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in plain.encode())

@@ -68,7 +68,7 @@ def main(reactor: Any, *arguments: str) -> Deferred[None]:
 
 
 def _bare(value: str) -> str:
-    return value[1:-1] if value.startswith('"') else value
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class ManagedTor(TorInstance):
             self._service = HiddenService(layout.service, forward_to, settings.introduction_points)
             prepare_service_directory(layout.service, key)
         text = render(layout, self._service, settings.torrc_include, os.getpid())
-        write_atomically(layout.torrc, text.encode())
+        write_atomically(layout.torrc, os.fsencode(text))
 
     async def _reach(self) -> TorControl:
         seconds = self._patience.start

@@ -66,7 +66,7 @@ class FakeTorTests(SynchronousTestCase):
     def test_hspost_without_address(self) -> None:
         """As with the real one there is no answer at all, and the connection stays usable."""
         self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY}", "hs-descriptor 3", "."), [])
-        self.assertEqual(self.ask("SIGNAL NEWNYM"), ["250 OK"])
+        self.assertEqual(self.ask("USEFEATURE X"), ["250 OK"])
 
     def test_events_only_for_subscribers(self) -> None:
         """An event goes to who asked for its kind, with its data block."""

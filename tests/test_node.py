@@ -132,6 +132,15 @@ class NodeTests(SynchronousTestCase):
         self.assertFalse((self.state / "control.sock").exists())
         self.assertFalse((self.state / "front.sock").exists())
 
+    def test_second_daemon_on_one_state(self) -> None:
+        """A daemon that shares nothing but the state directory with a running one leaves it and its Tor alone."""
+        first = self.start()
+        self.status(first)
+        self.change('state_dir = "state"', 'state_dir = "state"\ncontrol_socket = "other.sock"')
+        self.change("unix:state/front.sock", "unix:other-front.sock")
+        self.assertIn(f"another daemon is running: it holds {self.state / 'lock'}", self.refused())
+        self.status(first)
+
     def test_interrupt(self) -> None:
         """Ctrl-C ends it with status 0 as well."""
         child = self.start()

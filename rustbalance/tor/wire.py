@@ -59,7 +59,7 @@ class ControlWire(TorControlProtocol):
 
     def _read_cookie(self, cookiefile: str) -> None:
         """Read the cookie; txtorcon takes each byte of the path that Tor wrote in octal for a character."""
-        super()._read_cookie(cookiefile.encode("latin-1"))
+        super()._read_cookie(os.fsdecode(cookiefile.encode("latin-1")))
 
     def get_info_bytes(self, key: str) -> tuple[Answer, Deferred[str]]:
         """Ask for one key; the answer is complete when the Deferred fires."""

@@ -162,7 +162,7 @@ class AuthenticationTests(SynchronousTestCase):
     """L{connect} authenticates as Tor wants it."""
 
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="rb #ö ", dir="/tmp"))
         self.cookie = self.folder / "cookie"
         self.cookie.write_bytes(bytes(range(32)))
         self.addCleanup(self.folder.rmdir)

@@ -151,7 +151,7 @@ class Publisher(Service):
         self._control = None
         self._tasks.cancel()
         self._offers.withdraw(str(self._instance.name))
-        self._uploads.disconnected()
+        self._uploads.disconnected(gone=self._instance.mode == "managed")
         self._do(self._schedule.lost(self._now()))
 
     def on_event(self, event: Event) -> None:

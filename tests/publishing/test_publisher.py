@@ -13,6 +13,7 @@ from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.uploads import Command
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, Node
+from tests.tor.test_instance import MemoryTor
 
 
 class PublisherTestCase(SynchronousTestCase):
@@ -280,6 +281,23 @@ class ChangeTests(PublisherTestCase):
         self.node.later(4)
         seat = self.node.plan.first
         self.assertEqual(self.node.points(seat.directories[0], seat), {7, 8, 9})
+
+    def test_connection_lost_and_back(self) -> None:
+        """A Tor that lives on may answer for what it was given before: that is not taken for the next text."""
+        self.patch(MemoryTor, "mode", "external")
+        seat = self.node.plan.first
+        slow = seat.directories[0]
+        self.node.deaf = {slow}
+        self.serve()
+        self.node.have_points(4, 5, 6)
+        self.node.later(11)
+        self.node.tor.drop()
+        self.node.later(4)
+        self.node.deaf = set()
+        self.node.tor.emit(f"HS_DESC UPLOADED {self.node.master.address.label} UNKNOWN ${slow}~relay")
+        self.node.settle()
+        self.assertEqual(self.confirmed()[0], (8, 8, True))
+        self.assertEqual(self.node.points(slow, seat), {4, 5, 6})
 
     def test_stop(self) -> None:
         """After the stop nothing is posted, no timer is left, and the keys of the periods are gone."""

@@ -2,7 +2,9 @@
 
 import re
 import shutil
+from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
@@ -298,6 +300,28 @@ class ChangeTests(PublisherTestCase):
         self.node.settle()
         self.assertEqual(self.confirmed()[0], (8, 8, True))
         self.assertEqual(self.node.points(slow, seat), {4, 5, 6})
+
+    def test_lost_between_the_two_descriptors(self) -> None:
+        """When a refresh is cut off after its first descriptor, both are refreshed once Tor is back."""
+        self.serve()
+        second = self.node.plan.second
+        before = self.node.revision(second.directories[0], second)
+        jobs = self.node.publisher._jobs
+        builds: list[object] = []
+
+        async def stuck(function: Callable[[], object]) -> object:
+            builds.append(function)
+            return function() if len(builds) == 1 else await Deferred()
+
+        with MonkeyPatcher((jobs, "in_thread", stuck)):
+            self.node.publisher.publish_now()
+            self.node.settle()
+            self.assertEqual(len(builds), 2)
+            self.node.tor.drop()
+            self.node.settle()
+        self.node.later(10)
+        self.assertGreater(self.node.revision(second.directories[0], second), before)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
 
     def test_stop(self) -> None:
         """After the stop nothing is posted, no timer is left, and the keys of the periods are gone."""

@@ -127,12 +127,15 @@ class Publisher(Service):
         )
 
     def problems(self) -> tuple[str, ...]:
-        """Return in plain sentences what keeps the descriptors from being published; nothing when they are."""
+        """
+        Return in plain sentences what keeps us from publishing; nothing when nothing does.
+
+        How far each descriptor has got is in ``status``, and ``rustbalance.ops.status.judge`` says it.
+        """
         if self._control is None:
             return ()
         waiting = self._schedule.obstacle(self._now())
-        seats = [report.problem(each) for each in self.status()]
-        found = [self._ring.problem or waiting, *self._jobs.problems.values(), *seats]
+        found = [self._ring.problem or waiting, *self._jobs.problems.values()]
         return tuple(problem for problem in found if problem is not None)
 
     # What the instance tells us.

@@ -19,9 +19,10 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 from twisted.test import iosim
 
+from rustbalance.testing.tor_values import escaped, settings, shown
+
 VERSION = "0.4.9.11"
 _NONCE = bytes(32)
-_PAIR = re.compile(r'(\w+)(?:=(?:"((?:[^"\\]|\\.)*)"|(\S*)))?')
 _FINGERPRINT = re.compile(r"\$?([0-9A-Fa-f]{40})(?:[~=]\w+)?")
 _LABEL = re.compile(r"[a-z2-7]{56}")
 
@@ -176,7 +177,7 @@ class FakeControlConnection(LineReceiver):
         methods = ["HASHEDPASSWORD"] if self.tor.password is not None else []
         if self.tor.cookie is not None:
             methods += ["COOKIE", "SAFECOOKIE"] if self.tor.safe_cookie else ["COOKIE"]
-        cookie = f' COOKIEFILE="{_escaped(str(self.tor.cookie))}"' if self.tor.cookie is not None else ""
+        cookie = f' COOKIEFILE="{escaped(str(self.tor.cookie))}"' if self.tor.cookie is not None else ""
         yield f"250-AUTH METHODS={','.join(methods or ['NULL'])}{cookie}"
         yield f'250-VERSION Tor="{VERSION}"'
         yield "250 OK"
@@ -241,12 +242,12 @@ class FakeControlConnection(LineReceiver):
         if rest not in known:
             yield f'552 Unrecognized configuration key "{rest}"'
             return
-        lines = [f"{key}={_shown(value)}" for key, value in known[rest]] or [rest]
+        lines = [f"{key}={shown(value)}" for key, value in known[rest]] or [rest]
         yield from (f"250-{line}" for line in lines[:-1])
         yield f"250 {lines[-1]}"
 
     def _answer_setconf(self, rest: str, body: bytes) -> Iterator[str]:
-        pairs = [(key, re.sub(r"\\(.)", r"\1", quoted) or plain) for key, quoted, plain in _PAIR.findall(rest)]
+        pairs = settings(rest)
         services = [(key, value) for key, value in pairs if key.startswith("HiddenService")]
         for key, value in services:
             if key == "HiddenServiceDir" and not (Path(value) / "ob_config").exists():
@@ -287,15 +288,3 @@ class FakeControlConnection(LineReceiver):
         for line in block.splitlines():
             self.sendLine(b"." + line if line.startswith(b".") else line)
         self.sendLine(b".")
-
-
-def _shown(value: str) -> str:
-    """Return a value as GETCONF shows it: bare, unless something in it is not printable ASCII or begins a comment."""
-    plain = value.isascii() and value.isprintable() and "#" not in value
-    return value if plain else f'"{_escaped(value)}"'
-
-
-def _escaped(value: str) -> str:
-    """Write quotes and backslashes with a backslash, and what is not printable ASCII in octal."""
-    plain = value.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in plain.encode())

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cli.new_node import create_node
 from rustbalance.ops.control_client import NoDaemon, ask
 from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.testing.fake_tor_process import write_program
 
 PATIENCE = 20.0
 
@@ -148,6 +149,26 @@ class NodeTests(SynchronousTestCase):
         child.send_signal(signal.SIGINT)
         said, _ = child.communicate(timeout=PATIENCE)
         self.assertEqual(child.returncode, 0, said)
+
+    def test_hung_tor_at_the_end(self) -> None:
+        """With the shortest deadline a Tor that hangs is killed in time, and nothing is left behind."""
+        self.change('binary = "/bin/false"', f'binary = "{write_program(self.directory / "tor")}"')
+        self.change("[node]", "shutdown_deadline_secs = 1\n[node]")
+        child = self.start()
+        end = time.monotonic() + PATIENCE
+        while self.status(child).instances[0].phase != "serving":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        tor = self.status(child).instances[0].pid
+        assert tor is not None
+        os.kill(tor, signal.SIGSTOP)
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        said, _ = child.communicate(timeout=PATIENCE)
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertEqual(child.returncode, 0, said)
+        self.assertNotIn("Traceback", said)
+        self.assertRaises(ProcessLookupError, os.kill, tor, 0)
 
     def test_nothing_secret_in_the_log(self) -> None:
         """At debug level too, neither the key nor where the target is stands in the log."""

@@ -28,7 +28,7 @@ from rustbalance.tor.torrc import HiddenService, Layout, render
 
 #: Seconds between two looks for the control socket.
 LOOK = 0.05
-#: Seconds for a child to go when asked, and again when killed.
+#: Seconds for a child to go when asked; after that it is killed.
 END_PATIENCE = 3.0
 
 
@@ -72,12 +72,19 @@ class ManagedTor(TorInstance):
         self._settings = settings
         self._key = key
         self._process: TorProcess | None = None
+        self._leaving: TorProcess | None = None
+        self._end_patience = END_PATIENCE
         self._service: HiddenService | None = None
 
     @property
     def pid(self) -> int | None:
         """The process id of the child, None when there is none."""
         return self._process.pid if self._process is not None else None
+
+    def startService(self) -> None:
+        """Begin, with time to end again."""
+        self._end_patience = END_PATIENCE
+        super().startService()
 
     async def connect(self) -> TorControl:
         """Write everything Tor reads, start it, and connect as soon as its control socket is there."""
@@ -99,7 +106,18 @@ class ManagedTor(TorInstance):
         """End the child for certain."""
         process, self._process = self._process, None
         if process is not None:
-            await process.end(self._reactor, END_PATIENCE)
+            self._leaving = process
+            await process.end(self._reactor, self._end_patience)
+
+    def hurry(self, seconds: float) -> None:
+        """
+        Use up half of the time before a child that does not go is killed; one that had been asked before goes at once.
+
+        The other half is for the machine to come round and for the kernel: no child may outlive us.
+        """
+        self._end_patience = min(END_PATIENCE, seconds / 2)
+        if self._leaving is not None:
+            self._leaving.kill()
 
     def _clear_up_after_a_predecessor(self) -> None:
         pid = end_leftover(self._layout.pid_file, self._layout.torrc)

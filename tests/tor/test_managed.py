@@ -11,7 +11,7 @@ from twisted.internet import reactor  # noqa: TID251  (real processes)
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
-from rustbalance.life import pause
+from rustbalance.life import pause, within
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
 from rustbalance.testing.fake_tor_process import write_program
@@ -91,6 +91,19 @@ class ManagedTorTests(TestCase):
         self.assertEqual(instance.status().problem, "Tor did not answer GETINFO within 1 s")
         self.assertNotEqual(await self.serving(instance), first)
         self.assertRaises(ProcessLookupError, os.kill, first, 0)
+
+    async def test_hurried(self) -> None:
+        """When the time to stop is short, a Tor that does not go when asked is killed in time, even if asked before."""
+        for failed_before in (False, True):
+            instance = self.instance()
+            instance.startService()
+            pid = await self.serving(instance)
+            os.kill(pid, signal.SIGSTOP)
+            if failed_before:
+                instance.failed("it hangs")
+            instance.hurry(0.4)
+            await within(0.4, reactor, instance.stopService())
+            self.assertRaises(ProcessLookupError, os.kill, pid, 0)
 
     async def test_leftover(self) -> None:
         """A Tor that an earlier daemon left, even a hung one, does not keep the new one from serving."""

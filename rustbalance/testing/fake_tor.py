@@ -62,7 +62,7 @@ class FakeTor:
         self.info = {
             "version": VERSION,
             "signal/names": "RELOAD NEWNYM HEARTBEAT",
-            "events/names": "CIRC CIRC_MINOR STREAM HS_DESC HS_DESC_CONTENT STATUS_CLIENT",
+            "events/names": "CIRC CIRC_MINOR STREAM CONF_CHANGED HS_DESC STATUS_CLIENT",
             "onions/current": "",
             "onions/detached": "",
             "circuit-status": "",
@@ -78,11 +78,21 @@ class FakeTor:
         self.info["status/bootstrap-phase"] = text
         self.emit(f"STATUS_CLIENT {text}")
 
-    def emit(self, text: str, block: bytes | None = None) -> None:
-        """Send an event, with a data block if given, to each connection that has asked for its kind."""
+    def emit(self, text: str) -> None:
+        """Send an event, of one line or several, to each connection that has asked for its kind."""
         for connection in list(self.connections):
-            if text.split(" ", 1)[0] in connection.events:
-                connection.send_event(text, block)
+            if text.split(maxsplit=1)[0] in connection.events:
+                connection.send_event(text)
+
+    def reload(self) -> None:
+        """Forget what was set through a control port, as at SIGHUP, and say so."""
+        self.options, self.publishing = [], "1"
+        self.changed([("HiddenServiceOptions", ""), ("PublishHidServDescriptors", "1")])
+
+    def changed(self, settings: list[tuple[str, str]]) -> None:
+        """Tell whoever wants to know that these options have changed."""
+        lines = [f"{key}={shown(value)}" if value else key for key, value in settings]
+        self.emit("\n".join(["CONF_CHANGED", *lines]))
 
     def connection(self) -> "FakeControlConnection":
         """Return the server side of a new connection."""
@@ -133,14 +143,12 @@ class FakeControlConnection(LineReceiver):
         if self.transport is not None:
             self.transport.loseConnection()
 
-    def send_event(self, text: str, block: bytes | None) -> None:
-        """Send one asynchronous reply."""
-        if block is None:
-            self.sendLine(b"650 " + text.encode())
-            return
-        self.sendLine(b"650+" + text.encode())
-        self._send_block(block)
-        self.sendLine(b"650 OK")
+    def send_event(self, text: str) -> None:
+        """Send one asynchronous reply; one of several lines is followed by OK."""
+        *lines, last = [*text.split("\n"), "OK"] if "\n" in text else [text]
+        for line in lines:
+            self.sendLine(b"650-" + line.encode())
+        self.sendLine(b"650 " + last.encode())
 
     def lineReceived(self, line: bytes) -> None:
         """Take a command, or a line of the data that follows one."""
@@ -257,11 +265,13 @@ class FakeControlConnection(LineReceiver):
             self.tor.options = services
         self.tor.publishing = dict(pairs).get("PublishHidServDescriptors", self.tor.publishing)
         yield "250 OK"
+        self.tor.changed(pairs)
 
     def _answer_resetconf(self, rest: str, body: bytes) -> Iterator[str]:
         if rest == "HiddenServiceDir":
             self.tor.options = []
         yield "250 OK"
+        self.tor.changed([("HiddenServiceOptions", "")])
 
     def _answer_hspost(self, rest: str, body: bytes) -> Iterator[str]:
         words = [word.partition("=") for word in rest.split()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR")
+SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class DescriptorUploadFailed:
 
 
 @dataclass(frozen=True)
+class ServicesReconfigured:
+    """
+    The onion services in Tor's configuration, or whether Tor publishes them, have been changed by anybody: us as well.
+
+    A reload (SIGHUP) is told in this way too; it takes away whatever SETCONF has set.
+    """
+
+
+@dataclass(frozen=True)
 class ConsensusArrived:
     """Tor has a newer consensus."""
 
@@ -72,6 +81,7 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
+    | ServicesReconfigured
     | ConsensusArrived
     | BootstrapProgress
     | IntroductionCircuit
@@ -80,17 +90,18 @@ Event = (
 #: Reasons of ``HS_DESC FAILED`` that belong to an upload; Tor uses the same event for fetches.
 _UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
 _KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_BLANK = re.compile(r"[ \n]")
 _RELAY = re.compile(r"\$?([0-9A-F]{40})(?:[~=]\w+)?")
 
 
 def parse_event(text: str) -> Event | None:
     """Return what ``text`` (one event, several lines joined by newlines) says, or None when it is nothing to us."""
-    name, _, rest = text.partition(" ")
+    name, *rest = _BLANK.split(text, maxsplit=1)
     reader = _READERS.get(name)
     if reader is None:
         return None
     try:
-        return reader(rest)
+        return reader("".join(rest))
     except (AddressError, LookupError, ValueError):
         return None
 
@@ -132,6 +143,11 @@ def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> 
     return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
 
 
+def _changed(text: str) -> Event | None:
+    concerned = re.search(r"^(HiddenService|PublishHidServDescriptors\b)", text, re.MULTILINE)
+    return ServicesReconfigured() if concerned else None
+
+
 def _circuit(text: str) -> Event | None:
     if "HS_SERVICE_INTRO" not in text:
         return None
@@ -154,6 +170,7 @@ def _fingerprint(relay: str) -> str:
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
     "HS_DESC": _descriptor,
+    "CONF_CHANGED": _changed,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,
 }

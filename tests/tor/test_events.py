@@ -12,6 +12,7 @@ from rustbalance.tor.events import (
     DescriptorUploaded,
     DescriptorUploadFailed,
     IntroductionCircuit,
+    ServicesReconfigured,
     parse_bootstrap,
     parse_event,
 )
@@ -47,6 +48,12 @@ class ParseEventTests(SynchronousTestCase):
         self.assertEqual(parse_event("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED"), ConsensusArrived())
         self.assertIsNone(parse_event("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO"))
 
+    def test_changed_configuration(self) -> None:
+        """Only what concerns onion services counts, whether it was set or has its default back."""
+        for line in ('HiddenServiceDir="/a \\303"', "HiddenServiceOptions", "PublishHidServDescriptors=1"):
+            self.assertEqual(parse_event(f"CONF_CHANGED\nNickname=x\n{line}\nOK"), ServicesReconfigured())
+        self.assertIsNone(parse_event("CONF_CHANGED\nNickname=HiddenServiceDir\nOK"))
+
     def test_bootstrap(self) -> None:
         """Progress has a number, a tag, a sentence and, when stuck, a warning."""
         self.assertEqual(
@@ -79,7 +86,7 @@ class ParseEventTests(SynchronousTestCase):
     def test_anything(self) -> None:
         """Any text is an event or nothing; it never raises."""
         words = st.sampled_from(
-            f"""STATUS_CLIENT HS_DESC CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
+            f"""STATUS_CLIENT HS_DESC CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
             UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED
             REND_QUERY=x CLOSED " {NAME}""".split()
         )

@@ -134,7 +134,9 @@ class NodeService(OrderedServices):
             raise SystemExit(1) from None
 
     def stopService(self) -> Deferred[None]:
-        """Stop the parts in turn, then wipe every secret."""
+        """Stop the parts in turn, then wipe every secret; a Tor that breaks meanwhile is not worth a word."""
+        if self.services:
+            self._tor.wind_down()
         return super().stopService().addBoth(self._stopped)
 
     def status(self) -> NodeStatus:

@@ -71,13 +71,15 @@ class Patience:
     Deadlines in seconds.
 
     ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life,
-    ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor that is still there).
+    ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor that is still there),
+    ``introductions`` for one that serves to have introduction points (again).
     """
 
     command: float = 10.0
     bulk: float = 60.0
     check: float = 5.0
     start: float = 30.0
+    introductions: float = 120.0
 
 
 class TorControl:

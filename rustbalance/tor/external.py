@@ -78,7 +78,7 @@ class ExternalTor(TorInstance):
         self._service = HiddenService(settings.hidden_service_dir, forward_to, settings.introduction_points)
         await self._ensure(control, self._service)
 
-    async def restore(self, control: TorControl) -> None:
+    async def look_after(self, control: TorControl) -> None:
         """
         Give Tor the service back when a reload or another controller has taken it away, which it did without a word.
 

@@ -69,7 +69,7 @@ class TorInstance(Service):
         self.control: TorControl | None = None
         self._reactor = reactor
         self._patience = patience
-        self._core = Core(backoff)
+        self._core = Core(backoff, patience.introductions)
         self._machine = LifecycleMachine(self._core)
         self._performing = False
         self._listeners: list[Listener] = []
@@ -100,9 +100,9 @@ class TorInstance(Service):
         :raises Exception: as ``connect``.
         """
 
-    async def restore(self, control: TorControl) -> None:
+    async def look_after(self, control: TorControl) -> None:
         """
-        See to it that Tor still has our service; called at every sign of life, and when its services have changed.
+        See to it that our service is well; called at every sign of life, and when Tor's services have changed.
 
         :raises Exception: as ``connect``.
         """
@@ -151,6 +151,14 @@ class TorInstance(Service):
     def failed(self, reason: str) -> None:
         """Note that something is wrong with what is open."""
         self.feed(lambda: self._machine.failed(reason))
+
+    def counted(self, introductions: int) -> None:
+        """Note how many introduction circuits Tor has."""
+        self.feed(lambda: self._machine.counted(introductions, self._reactor.seconds()))
+
+    def wind_down(self) -> None:
+        """Carry on for as long as it goes well; a stop is about to come."""
+        self.feed(self._machine.wind_down)
 
     def feed(self, happened: Callable[[], None]) -> None:
         """Tell the machine, then do what it commands."""
@@ -221,7 +229,7 @@ class TorInstance(Service):
     async def _look(self, control: TorControl) -> None:
         try:
             self._progressed(control, await control.bootstrap())
-            await self.restore(control)
+            await self.look_after(control)
         except Exception as error:
             self._failed_on(control, str(error))
 

@@ -20,6 +20,7 @@ from rustbalance.life import pause, within
 from rustbalance.onion.keys import MasterKey
 from rustbalance.tor.backoff import Backoff
 from rustbalance.tor.control import ControlLost, ControlTimeout, Patience, TorControl, connect
+from rustbalance.tor.events import Event, IntroductionCircuit, parse_event
 from rustbalance.tor.instance import BACKOFF, TorInstance
 from rustbalance.tor.process import TorProcess, end_leftover, start
 from rustbalance.tor.service_dir import prepare_service_directory
@@ -72,6 +73,8 @@ class ManagedTor(TorInstance):
         self._settings = settings
         self._key = key
         self._process: TorProcess | None = None
+        self._introductions: set[str] = set()
+        self.subscribe(self)
         self._leaving: TorProcess | None = None
         self._end_patience = END_PATIENCE
         self._service: HiddenService | None = None
@@ -88,6 +91,7 @@ class ManagedTor(TorInstance):
 
     async def connect(self) -> TorControl:
         """Write everything Tor reads, start it, and connect as soon as its control socket is there."""
+        self._introductions.clear()
         self._clear_up_after_a_predecessor()
         self._write()
         layout = self._layout
@@ -101,6 +105,31 @@ class ManagedTor(TorInstance):
         await control.take_ownership()
         if self._service is not None:
             await confirm_service(control, self._service)
+
+    async def look_after(self, control: TorControl) -> None:
+        """
+        Count the introduction circuits: a Tor that never gets one again serves nobody, which was seen after a kill.
+
+        Events tell of them; Tor is asked only when there seems to be none.
+        """
+        if self._service is None:
+            return
+        if not self._introductions:
+            for line in (await control.get_info("circuit-status")).splitlines():
+                self.on_event(parse_event(f"CIRC {line}"))
+        self.counted(len(self._introductions))
+
+    def on_event(self, event: Event | None) -> None:
+        """Follow the introduction circuits."""
+        if isinstance(event, IntroductionCircuit):
+            change = self._introductions.add if event.established else self._introductions.discard
+            change(event.circuit)
+
+    def on_ready(self, control: TorControl) -> None:
+        """Know it already."""
+
+    def on_lost(self, reason: str) -> None:
+        """Know it already."""
 
     async def close(self) -> None:
         """End the child for certain."""

@@ -12,13 +12,20 @@ from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
 from rustbalance.life import pause, within
+from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
-from rustbalance.testing.fake_tor_process import write_program
+from rustbalance.testing.fake_tor_process import CIRCUITS, write_program
 from rustbalance.tor.control import Patience
+from rustbalance.tor.events import IntroductionCircuit
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
 
+CIRCUIT = (
+    "12 BUILT $9CDF31AFC85FDD66E9D0A2A4E1F24CD5B6A0CB45~r1 BUILD_FLAGS=IS_INTERNAL,NEED_CAPACITY "
+    f"PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED REND_QUERY={OnionAddress(bytes(range(32))).label} "
+    "TIME_CREATED=2026-01-01T00:00:00.000000"
+)
 PATIENCE = Patience(command=1.0, check=0.2)
 
 
@@ -155,6 +162,20 @@ class ManagedTorTests(TestCase):
         instance.startService()
         await self.until(lambda: instance.status().problem is not None)
         self.assertEqual(instance.status().problem, "Tor did not open its control socket within 0.3 s")
+
+    async def test_without_introductions(self) -> None:
+        """A Tor that gets no introduction circuit is replaced; one that has some, told or asked, is not."""
+        instance = self.instance(patience=Patience(check=0.05, introductions=0.3))
+        instance.startService()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertEqual(instance.status().problem, "it has had no introduction points for 0.3 s")
+        (self.folder / "primary" / CIRCUITS).write_text(CIRCUIT)
+        pid = await self.serving(instance)
+        await pause(reactor, 0.8)
+        self.assertEqual(instance.pid, pid)
+        instance.on_event(IntroductionCircuit(self.key.address, "12", False))
+        await pause(reactor, 0.8)
+        self.assertEqual(instance.pid, pid)
 
     async def test_no_tor(self) -> None:
         """A missing tor is said to be missing, and looked for again."""

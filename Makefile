@@ -31,7 +31,7 @@ unit: system                ## unit and property tests
 	$(TRIAL) $(UNIT)
 
 live: system                ## tests against real tor daemons on loopback
-	$(TRIAL)_live tests.live
+	TRIAL_ARGS=--temp-directory=_trial_temp_live $(BIN)/python -m tests.live
 
 test: system lint types unit live  ## everything that must be green
 

@@ -115,6 +115,18 @@ class CreateTests(CliCase):
             (made.config.parent / name).unlink()
         self.refused("join_secret in", "--force")
 
+    def test_a_failure_gives_the_old_key_back(self) -> None:
+        """When the new configuration cannot be written, the directory has the key that it had."""
+        first = self.node()
+        before = first.key.read_bytes()
+        first.config.unlink()
+        first.config.mkdir()
+        (first.config / "in the way").touch()
+        with self.assertRaises(CannotMake):
+            create_node(self.directory / "node", "h:1", force=True)
+        self.assertEqual(first.key.read_bytes(), before)
+        self.assertEqual(list(first.key.parent.glob("*.old-*")), [])
+
     def test_force_keeps_the_old_key(self) -> None:
         """With force there is a new key; the old one has another name, as it cannot be had again."""
         first, again = self.node(), create_node(self.directory / "node", "h:2", force=True)

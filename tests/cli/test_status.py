@@ -38,6 +38,11 @@ class NoDaemonTests(CliCase):
         self.assertIn("no daemon", told["problems"][0])
 
 
+def as_in_a_terminal() -> None:
+    """Undo that a shell without job control starts what is in its background with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class DaemonTests(TestCase):
     """A control socket that answers as the daemon does, and the command in a process of its own."""
 
@@ -91,7 +96,9 @@ class DaemonTests(TestCase):
         for words in (["--json"], []):
             self.asked = 0
             argv = [str(PROGRAM), "status", "--config", self.config, "--watch", *words]
-            with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            with subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=as_in_a_terminal
+            ) as process:
                 while self.asked < 2:
                     await self.soon()
                 process.send_signal(signal.SIGINT)

@@ -47,9 +47,7 @@ class Disk:
 
 
 class SimulatedNode:
-    """
-    One node, down until ``boot``. ``skew``: seconds by which its clock is ahead; ``keys``: its Tor's introduction points.
-    """
+    """One node, down until ``boot``. ``skew``: seconds its clock is ahead; ``keys``: its Tor's introduction points."""
 
     def __init__(self, name: str, world: "World", priority: int, seeds: tuple[NodeRecord, ...] = ()) -> None:
         self.name = name

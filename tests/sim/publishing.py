@@ -35,7 +35,7 @@ class Publishing:
     """
     Publishes while ``active`` and certain.
 
-    ``floor`` returns the highest counter that anybody is known to have used for a blinded key; ``used`` is told of ours;
+    ``floor`` returns the highest counter known to be used by anybody for a blinded key; ``used`` is told of ours;
     ``store`` is what directories do; ``built`` is told of each text; ``kept`` are our own last counters, on disk.
     """
 
@@ -111,7 +111,7 @@ class Publishing:
         elif self._at_work:
             self._at_work = False
             self._life += 1
-            self._uploads.disconnected()
+            self._uploads.disconnected(gone=True)
             self._do(self._schedule.lost(now))
 
     def _do(self, commands: Sequence[Command]) -> None:

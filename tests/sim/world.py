@@ -10,21 +10,20 @@ from random import Random
 
 from rustbalance.cluster.messages import NodeRecord, State
 from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.onion.inner import InnerLayer
 from rustbalance.onion.merge import Offer, merge
 from tests.sim.directories import Directories, Text, point
 from tests.sim.events import Agenda
 from tests.sim.network import Network
 from tests.sim.node import SimulatedNode
 from tests.sim.oracle import Oracle
-from tests.sim.publishing import LIMIT, InnerLayer
+from tests.sim.publishing import LIMIT
 
 Edge = tuple[int, int]
 
 
 class World:
-    """
-    ``count`` nodes, all down. ``acquainted``: pairs of nodes that know each other from the beginning; None: all do.
-    """
+    """``count`` nodes, all down. ``acquainted``: pairs that know each other from the beginning; None: all do."""
 
     def __init__(
         self,

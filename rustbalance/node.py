@@ -29,8 +29,8 @@ from rustbalance.coordination.making import Mesh, coordination, key_ring
 from rustbalance.coordination.node_key import node_key
 from rustbalance.coordination.service import Coordination, source_of
 from rustbalance.files import UnsafePath, private_directory
-from rustbalance.joining.making import Door, came_with
-from rustbalance.joining.records import StateDamaged
+from rustbalance.joining.making import Door, remembered
+from rustbalance.joining.records import Joining, StateDamaged
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.life import OrderedServices, now
 from rustbalance.mesh.stream_carrier import UnusableAddress
@@ -194,9 +194,10 @@ class NodeService(OrderedServices):
             os.urandom,
             source_of(config.node.id),
         )
-        talk = mesh(config)
+        joining = remembered(config.state_dir)
+        talk = mesh(config, None if joining is None else joining.tunnel_ip)
         self._node_key = node_key(config.node.key, config.state_dir / "node.key")
-        self._coordination, self._scout = self._make_coordination(config, talk)
+        self._coordination, self._scout = self._make_coordination(config, talk, joining)
         self._door = None if talk is None else self._make_door(config, talk)
         intercept = answer_reserved if self._door is None else self._door.intercept
         self._front = Front(proxy_settings(config), self._socks, self._reactor, intercept)
@@ -206,8 +207,10 @@ class NodeService(OrderedServices):
             if part is not None:
                 part.setServiceParent(self)
 
-    def _make_coordination(self, config: Config, talk: Mesh | None) -> tuple[Coordination, TorInstance | None]:
-        settings = coordination_settings(config, came_with(config.state_dir))
+    def _make_coordination(
+        self, config: Config, talk: Mesh | None, joining: Joining | None
+    ) -> tuple[Coordination, TorInstance | None]:
+        settings = coordination_settings(config, b"" if joining is None else joining.ticket.id)
         return coordination(settings, self._node_key, self._publisher, talk, self._reactor, os.urandom)
 
     def _make_door(self, config: Config, talk: Mesh) -> Door | None:

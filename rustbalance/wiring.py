@@ -76,7 +76,8 @@ def join_settings(config: Config, master_address: str) -> JoinSettings | None:
     if coordination.join_secret is None:
         return None
     network = ip_network(config.wireguard.network) if coordination.mode == "wireguard" else None
-    return JoinSettings(config.node.id, master_address, config.state_dir, coordination.join_secret, network)
+    tunnel = network is not None and config.wireguard.tunnel_ip is None
+    return JoinSettings(config.node.id, master_address, config.state_dir, coordination.join_secret, network, tunnel)
 
 
 def coordination_settings(config: Config, bundle: bytes = b"") -> CoordinationSettings:
@@ -99,13 +100,17 @@ def coordination_settings(config: Config, bundle: bytes = b"") -> CoordinationSe
     )
 
 
-def mesh(config: Config) -> Mesh | None:
-    """Return what carries messages to other nodes; None without a cluster token, as nobody could trust anybody."""
+def mesh(config: Config, tunnel_ip: str | None = None) -> Mesh | None:
+    """
+    Return what carries messages to other nodes; None without a cluster token, as nobody could trust anybody.
+
+    ``tunnel_ip``: our address inside the tunnel where the configuration has none.
+    """
     figures = config.coordination
     if figures.cluster_token is None:
         return None
     tokens = Tokens(figures.cluster_token, figures.previous_cluster_token, figures.previous_cluster_token_expires)
-    return Mesh(tokens, _carrier(config))
+    return Mesh(tokens, _carrier(config, tunnel_ip))
 
 
 def _seeds(config: Config) -> tuple[Seed, ...]:
@@ -115,7 +120,7 @@ def _seeds(config: Config) -> tuple[Seed, ...]:
     return tuple(Seed(f"@{place}", (f"direct:{place}",)) for place in config.coordination.peers)
 
 
-def _carrier(config: Config) -> Choice:
+def _carrier(config: Config, tunnel_ip: str | None) -> Choice:
     match config.coordination.mode:
         case "direct":
             return Direct(config.coordination.listen)
@@ -127,10 +132,10 @@ def _carrier(config: Config) -> Choice:
             )
             return OverTor(config.state_dir / "mesh", scout)
         case "wireguard":
-            return _wireguard(config)
+            return _wireguard(config, tunnel_ip)
 
 
-def _wireguard(config: Config) -> Wireguard:
+def _wireguard(config: Config, tunnel_ip: str | None) -> Wireguard:
     tunnel = config.wireguard
     if tunnel.private_key is None:
         raise ValueError("the configuration has no wireguard.private_key")
@@ -139,7 +144,7 @@ def _wireguard(config: Config) -> Wireguard:
         interface=tunnel.interface,
         listen_port=tunnel.listen_port,
         network=ip_network(tunnel.network),
-        tunnel_ip=tunnel.tunnel_ip,
+        tunnel_ip=tunnel.tunnel_ip or tunnel_ip,
         external_endpoint=_endpoint(tunnel.external_endpoint),
         userspace=tunnel.userspace,
         seeds={

@@ -19,6 +19,7 @@ from rustbalance.proxy.socks import SocksAddress
 from rustbalance.wiring import (
     coordination_settings,
     external_settings,
+    join_settings,
     managed_settings,
     mesh,
     proxy_settings,
@@ -181,3 +182,28 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual(str(tunnel.seeds["alpha"]), f"{key}@h:1/10.200.200.1")
         self.assertEqual((tunnel.private_key, str(tunnel.network)), (key.encode(), "10.200.200.0/24"))
         self.assertEqual(coordination_settings(config).seeds, (Seed("alpha"),))
+
+    def test_joining(self) -> None:
+        """Without a join secret nobody joins; inside a tunnel an address is wanted unless there is one."""
+        self.assertIsNone(join_settings(self.config(coordination=TOKEN), ONION))
+        joined = 'join_secret = "abcdef0123456789abcdef0123456789"'
+        settings = join_settings(self.config(coordination=f"{TOKEN}\n{joined}"), ONION)
+        assert settings is not None
+        self.assertEqual((settings.node, settings.host, settings.directory), ("beta", ONION, self.directory / "state"))
+        self.assertEqual((settings.network, settings.tunnel), (None, False))
+        key = b64encode(b"w" * 32).decode()
+        for own, wanted in (("", True), ('tunnel_ip = "10.200.200.2"', False)):
+            config = self.config(
+                coordination=f'{TOKEN}\n{joined}\nmode = "wireguard"', wireguard=f'private_key = "{key}"\n{own}'
+            )
+            settings = join_settings(config, ONION)
+            assert settings is not None
+            self.assertEqual((str(settings.network), settings.tunnel), ("10.200.200.0/24", wanted))
+            with_address = mesh(config, "10.200.200.9")
+            assert with_address is not None
+            assert isinstance(with_address.carrier, Wireguard)
+            self.assertEqual(with_address.carrier.tunnel_ip, "10.200.200.9" if wanted else "10.200.200.2")
+
+    def test_bundle(self) -> None:
+        """A node tells which bundle it came with."""
+        self.assertEqual(coordination_settings(self.config(), b"b" * 16).bundle, b"b" * 16)

@@ -39,6 +39,7 @@ from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.coordination.state_file import StateFile
 from rustbalance.life import now as read_clocks
+from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.ops.status import ClusterStatus
@@ -62,9 +63,9 @@ class Coordination(Service):
     """
     Makes ``publisher`` a member of the cluster that ``conversation`` speaks with; None: of a cluster of one.
 
-    ``node_key`` remains the caller's to wipe. As long as ``outside`` returns True this node has not joined yet, and
-    publishes nothing. Start it after the publisher, stop it before: the lease is released while there is somebody to
-    tell.
+    ``node_key`` remains the caller's to wipe. While ``outside`` returns True we have not joined, and publish nothing;
+    ``settle`` takes the address in the tunnel that a member keeps for us. Start it after the publisher, stop it before:
+    the lease is released while there is somebody to tell.
     """
 
     log = Logger()
@@ -81,6 +82,7 @@ class Coordination(Service):
     ) -> None:
         self.setName("coordination")
         self.outside: Callable[[], bool] = lambda: False
+        self.settle: Callable[[str], None] = ignore if conversation is None else conversation.carrier.settle
         self._settings = settings
         self._node_key = node_key
         self._publisher = publisher
@@ -124,7 +126,7 @@ class Coordination(Service):
             bundle=self._settings.bundle,
         )
         core = self._core = ClusterCore(me, self._settings.cluster, kept, self._uniform, self._sign, is_genuine)
-        core.set_health(None, False, now, able=self._is_able(now))
+        core.set_health(None, False, now, able=self._is_able(core, now))
         self._do(core.start(now))
         if self._points is not None:
             self._do(core.own_points(self._points, now))
@@ -214,19 +216,13 @@ class Coordination(Service):
         """
         if self._core is not None:
             now = self._now()
-            self._do(self._core.set_health(None, False, now, able=self._is_able(now)))
+            self._do(self._core.set_health(None, False, now, able=self._is_able(self._core, now)))
 
-    def _is_able(self, now: Moment) -> bool:
+    def _is_able(self, core: ClusterCore, now: Moment) -> bool:
         """Nobody else could publish for a node that is alone, so it need not hand over when its Tor is away."""
         if self.outside() or self._is_seeking(now):
             return False
-        return self._able or not self._is_accompanied(now)
-
-    def _is_accompanied(self, now: Moment) -> bool:
-        """Tell whether another node is there; before we have listened, whether one is known."""
-        if self._core is None:
-            return bool(self._records)
-        return any(member.state not in ABSENT for member in self._core.status(now).members)
+        return self._able or all(member.state in ABSENT for member in core.status(now).members)
 
     def _is_seeking(self, now: Moment) -> bool:
         """Tell whether the peers that the configuration names may yet answer, and know more than we do."""

@@ -41,6 +41,10 @@ class Cluster(Protocol):
     def records(self) -> tuple[NodeRecord, ...]:
         """Those of all other members."""
 
+    @property
+    def settle(self) -> Callable[[str], None]:
+        """Takes an address inside the tunnel that a member keeps for us."""
+
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """These are members from now on."""
 
@@ -50,7 +54,7 @@ class JoinSettings:
     """
     ``host`` is the master address, ``directory`` keeps what is remembered, ``secret`` stays the caller's.
 
-    ``network``: all addresses inside the tunnel, None without one.
+    ``network``: all addresses inside the tunnel, None without one; ``tunnel``: we need one of them.
     """
 
     node: NodeId
@@ -58,16 +62,16 @@ class JoinSettings:
     directory: Path
     secret: Secret
     network: TunnelNetwork | None = None
+    tunnel: bool = False
 
 
-def came_with(directory: Path) -> bytes:
+def remembered(directory: Path) -> Joining | None:
     """
-    Return the id of the bundle that the node with this directory came with, nothing when it began the cluster.
+    Return what the node with this directory joins or has joined with, None when it began the cluster.
 
     :raises rustbalance.joining.records.StateDamaged: that cannot be told.
     """
-    state = StateFile(directory / JOINING, Joining).read()
-    return b"" if state is None else state.ticket.id
+    return StateFile(directory / JOINING, Joining).read()
 
 
 class Door:
@@ -96,7 +100,9 @@ class Door:
         """
         self._cluster = cluster
         self.joiner = Joiner(
-            Newcomer(settings.host, settings.secret, ring, node_key, settings.node, random_bytes(BOOT)),
+            Newcomer(
+                settings.host, settings.secret, ring, node_key, settings.node, random_bytes(BOOT), settings.tunnel
+            ),
             StateFile(settings.directory / JOINING, Joining),
             self._own_record,
             socks,
@@ -135,9 +141,14 @@ class Door:
         """Nothing that Tor says changes anything here."""
 
     def _own_record(self, ticket: Ticket, tunnel_ip: str | None) -> NodeRecord | None:
-        """Return our record once it says where we are; the ticket is in it from the start."""
+        """Return our record once it says where we are: in the tunnel, at the address that is kept for us."""
         record = self._cluster.record
-        return record if record is not None and record.addresses else None
+        if record is None or not record.addresses:
+            return None
+        if tunnel_ip is not None and not all(address.endswith(f"/{tunnel_ip}") for address in record.addresses):
+            self._cluster.settle(tunnel_ip)
+            return None
+        return record
 
     def _joined(self, response: JoinResponse) -> None:
         self._cluster.learn(response.records)

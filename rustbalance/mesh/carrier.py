@@ -95,6 +95,9 @@ class Carrier(Service):
     def status(self) -> CarrierStatus:
         """Return how the carrier does."""
 
+    def settle(self, tunnel_ip: str) -> None:
+        """Have this address inside the tunnel, which a member keeps for us; without a tunnel it means nothing."""
+
     def received(self, frame: bytes) -> NodeId:
         """Give a frame that arrived to the receiver; an error there refuses the frame and harms nothing else."""
         try:
@@ -109,8 +112,8 @@ def refuse(frame: bytes) -> NodeId:
     return NOBODY
 
 
-def ignore(peer: NodeId) -> None:
-    """Have nothing to say."""
+def ignore(what: str) -> None:
+    """Have nothing to say to that."""
 
 
 def address_of(peer: Peer, scheme: str) -> str | None:

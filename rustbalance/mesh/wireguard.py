@@ -10,6 +10,7 @@ that stand together or need not hide from each other. Those that do use ``tor``.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -160,6 +161,13 @@ class WireguardCarrier(Carrier):
         seeds = {node: str(seed) for node, seed in self._settings.seeds.items()}
         found = {record.id: address_of(record, self.scheme) for record in records}
         self._claims = {node: claim for node, claim in (seeds | found).items() if claim is not None}
+        if self.running:
+            self._choose()
+            self._keeper.look()
+
+    def settle(self, tunnel_ip: str) -> None:
+        """Take this address at once: nobody knows of another one of ours yet."""
+        self._own = replace(self._own, tunnel_ip=ip_address(tunnel_ip))
         if self.running:
             self._choose()
             self._keeper.look()

@@ -24,6 +24,9 @@ from tests.publishing.memory import Node
 DELAY = 0.02
 """Seconds that a frame takes."""
 
+ROUNDS = 3
+"""How far each node's bytes move in one step of time; what is left moves in the next."""
+
 
 @dataclass
 class Wires:
@@ -161,6 +164,7 @@ class Cluster:
         self.names = names
         self.held: dict[tuple[str, bytes], bytes] = {}
         self.drawn = 0
+        self._read: dict[bytes, frozenset[int]] = {}
         self.nodes = {name: ClusterNode(name, self, 100 + place) for place, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> ClusterNode:
@@ -185,7 +189,7 @@ class Cluster:
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
             for node in self.nodes.values():
-                node.settle()
+                node.settle(ROUNDS)
 
     def cut(self, *group: str) -> None:
         """Separate this group from the others."""
@@ -203,7 +207,12 @@ class Cluster:
     def published(self) -> set[frozenset[int]]:
         """Return the sets of points that the directories hold, over both descriptors."""
         node = next(iter(self.nodes.values()))
-        return {frozenset(node.points(relay, seat)) for seat in node.plan for relay in seat.directories}
+        places = [(relay, seat) for seat in node.plan for relay in seat.directories]
+        texts = {self.held.get((relay, seat.blinded_public), b""): (relay, seat) for relay, seat in places}
+        for text, (relay, seat) in texts.items():
+            if text not in self._read:
+                self._read[text] = frozenset(node.points(relay, seat)) if text else frozenset()
+        return {self._read[text] for text in texts}
 
     def revisions(self) -> list[int]:
         """Return the counters at all directories."""
@@ -224,7 +233,7 @@ class ClusterTestCase(SynchronousTestCase):
     def serve(self) -> None:
         """Start all three and let them find each other and publish."""
         self.cluster.start()
-        self.cluster.later(15)
+        self.cluster.later(15, 0.25)
         self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(0, 1, 2))})
 
     def until(self, what: str, seconds: float, step: float = 0.1) -> float:

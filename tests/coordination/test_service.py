@@ -1,5 +1,7 @@
 """Tests for L{rustbalance.coordination.service}: whole nodes with their Tors and directories, in simulated time."""
 
+import shutil
+
 import msgspec
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -174,7 +176,7 @@ class MishapTests(ClusterTestCase):
         raise ZeroDivisionError
 
     def test_core_that_fails(self) -> None:
-        """After an error in the core it is asked again a second later."""
+        """After an error in the core it is asked again a second later, or when something arrives."""
         self.serve()
         core = self.cluster["beta"].coordination._core
         assert core is not None
@@ -183,7 +185,7 @@ class MishapTests(ClusterTestCase):
         self.cluster.later(4)
         self.patch(core, "wake", wake)
         failures = len(self.flushLoggedErrors(ZeroDivisionError))
-        self.assertTrue(1 <= failures <= 4, failures)
+        self.assertTrue(1 <= failures <= 12, failures)
         self.cluster.later(10)
         self.assertEqual([member.state for member in self.cluster["alpha"].status.members], ["healthy"] * 3)
 
@@ -249,9 +251,15 @@ class MemberTests(ClusterTestCase):
 class AloneTests(SynchronousTestCase):
     """A cluster of one."""
 
+    def node(self) -> Node:
+        """Return a node that has just been made."""
+        node = Node()
+        self.addCleanup(shutil.rmtree, node.directory)
+        return node
+
     def test_no_delay(self) -> None:
         """It publishes at the moment at which its points are known, not a tick later; there is nothing to show."""
-        node = Node()
+        node = self.node()
         node.have_points(1, 2, 3)
         node.start()
         self.assertEqual(node.clock.seconds(), 0)
@@ -263,7 +271,7 @@ class AloneTests(SynchronousTestCase):
 
     def test_keeps_the_seat_without_a_tor(self) -> None:
         """It has nobody to hand over to, so it publishes again as soon as its Tor is back."""
-        node = Node()
+        node = self.node()
         node.have_points(1, 2, 3)
         node.start()
         node.later(5)
@@ -274,3 +282,28 @@ class AloneTests(SynchronousTestCase):
         node.later(3)
         seat = node.plan.first
         self.assertEqual(node.points(seat.directories[0], seat), {4, 5, 6})
+
+    def test_points_before_the_start(self) -> None:
+        """What its Tor had before it took part is published when it does."""
+        node = self.node()
+        node.have_points(1, 2, 3)
+        node.instance.startService()
+        node.publisher.startService()
+        node.later(2)
+        self.assertEqual(node.held, {})
+        node.coordination.startService()
+        node.settle()
+        seat = node.plan.first
+        self.assertEqual(node.points(seat.directories[0], seat), {1, 2, 3})
+
+    def test_not_joined_yet(self) -> None:
+        """A node that has not been let in publishes nothing, and does as soon as it is."""
+        node = self.node()
+        node.coordination.outside = lambda: True
+        node.have_points(1, 2, 3)
+        node.start()
+        node.later(30)
+        self.assertEqual(node.held, {})
+        node.coordination.outside = lambda: False
+        node.later(3)
+        self.assertTrue(node.held)

@@ -193,6 +193,14 @@ class WireguardCarrierTests(TestCase):
         a.carrier.set_peers([Record("rival", (f"wireguard:{rival}",))])
         self.assertEqual(a.address.tunnel_ip, NETWORK[1])
 
+    async def test_settled(self) -> None:
+        """The address that a member keeps for us is taken at once, by the interface too."""
+        a = self.machine(1)
+        await until(lambda: bool(a.tools.devices))
+        a.carrier.settle(str(NETWORK[9]))
+        self.assertEqual(a.address.tunnel_ip, NETWORK[9])
+        await until(lambda: a.tools.devices["lo"].addresses == {str(NETWORK[9])} if a.tools.devices else False)
+
     async def test_names(self) -> None:
         """A name of an endpoint never reaches wg: the peer is there without one until an address is found."""
         a = self.machine(1, look=lambda host, port: "192.0.2.77")

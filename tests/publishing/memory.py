@@ -121,9 +121,9 @@ class Node:
         self.publisher.startService()
         self.coordination.startService()
 
-    def settle(self) -> None:
+    def settle(self, rounds: int = 12) -> None:
         """Move all bytes, let relays answer what was posted, until nothing moves any more."""
-        for _ in range(12):
+        for _ in range(rounds):
             if self.instance.endpoint.pump is not None:
                 self.instance.endpoint.pump.flush()
             self.clock.advance(0)

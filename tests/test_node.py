@@ -13,9 +13,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.ops.control_client import NoDaemon, ask
 from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.provisioning.new_node import create_node
 from rustbalance.testing.fake_tor_process import write_program
 
 PATIENCE = 20.0

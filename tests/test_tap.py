@@ -9,8 +9,8 @@ from pathlib import Path
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.node import NodeService
+from rustbalance.provisioning.new_node import create_node
 from rustbalance.tap import Options, makeService
 
 

@@ -14,12 +14,12 @@ from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.files import private_directory
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.provisioning.new_node import create_node
 from tests.cli.case import PROGRAM, CliCase
-from tests.cli.test_status_page import status
+from tests.ops.test_status_page import status
 
 
 class NoDaemonTests(CliCase):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node, node_id
-from rustbalance.cli.node_files import CannotMake
 from rustbalance.config import HostPort, UnixPath, load_config
 from rustbalance.key_files import SECRET_HEADER, create_master_key, load_master_key, write_service_keys
 from rustbalance.onion.address import OnionAddress
+from rustbalance.provisioning.new_node import create_node, node_id
+from rustbalance.provisioning.node_files import CannotMake
 from rustbalance.secret_files import write_secret
 from tests.cli.case import CliCase
 from tests.config.case import ONION

@@ -35,10 +35,10 @@ live: system                ## tests against real tor daemons on loopback
 
 test: system lint types unit live  ## everything that must be green
 
-demo: system                ## a private Tor network with a node of ours: make demo ARGS="--seconds 60 --check"
+demo: system                ## a private Tor network with two nodes: make demo ARGS="--nodes 3 --seconds 90 --check"
 	@$(BIN)/rustbalance lab up $(ARGS)
 
-soak: system                ## two test-network days (16 minutes) of visits to one node
+soak: system                ## two test-network days (16 minutes) of visits: make soak ARGS="--nodes 3"
 	$(BIN)/python -m rustbalance.lab.soak $(ARGS)
 
 bench: system               ## the measurements behind every speed claim

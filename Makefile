@@ -8,7 +8,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --c
 .PHONY: help venv system lint format types unit live test demo soak bench lock clean
 
 help:                       ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 venv:                       ## the virtual environment .venv with hash-pinned dependencies
 	@deploy/prepare.sh venv

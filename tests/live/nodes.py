@@ -43,7 +43,9 @@ class NodeTestCase(LiveTestCase):
             if visit.ok:
                 return float(reactor.seconds() - began)
             errors.append(visit.error or f"status {visit.status}")
-        raise AssertionError(f"no page within {deadline} s: {errors}")
+        status = await self.node.status()
+        last_words = self.tor_log.splitlines()[-40:]
+        raise AssertionError("\n".join([f"no page within {deadline} s: {errors}", repr(status), *last_words]))
 
     @property
     def tor_log(self) -> str:

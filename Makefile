@@ -5,7 +5,7 @@ TRIAL := $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
 UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' | sort)
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --custom-compile-command "make lock"
 
-.PHONY: help venv system lint format types unit live test demo soak bench lock clean
+.PHONY: help venv system lint format types unit live test demo soak sim sim-all bench lock clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,12 @@ demo: system                ## a private Tor network with two nodes: make demo A
 
 soak: system                ## two test-network days (16 minutes) of visits: make soak ARGS="--nodes 3"
 	$(BIN)/python -m rustbalance.lab.soak $(ARGS)
+
+sim: venv                   ## one simulated cluster, event by event: make sim SEED=7 NODES=7
+	$(BIN)/python -m tests.sim.run --seed $(or $(SEED),0) --nodes $(or $(NODES),7)
+
+sim-all: venv               ## ten thousand simulated clusters of seven nodes
+	$(BIN)/python -m tests.sim.many --seeds 10000
 
 bench: system               ## the measurements behind every speed claim
 	@for b in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$b .py) || exit 1; done

@@ -33,8 +33,8 @@ class Conclusions:
         """We were not running for so long."""
         self._started += seconds
 
-    def draw(self, now: float) -> list[SourcesChanged]:
-        """Think it all over; return what it changes for whoever publishes."""
+    def draw(self, now: float) -> None:
+        """Think it all over."""
         parts = self._parts
         parts.members.settle(lambda member: parts.sources.usable(member.id, member.incarnation, now), now)
         self._report()
@@ -42,10 +42,9 @@ class Conclusions:
         self.discovering = any(each.state is State.JOINING and each.since <= self._started for each in parts.members)
         self.due = min(parts.members.due(now), parts.sources.due(now))
         sources, certain = self._wanted(now)
-        if certain is self.certainty and sources == self.sources:
-            return []
-        self.sources, self.certainty = sources, certain
-        return [SourcesChanged(sources, certain)]
+        if certain is not self.certainty or sources != self.sources:
+            self.sources, self.certainty = sources, certain
+            parts.out.append(SourcesChanged(sources, certain))
 
     def _wanted(self, now: float) -> tuple[dict[str, IntroPoints], Certainty]:
         parts = self._parts

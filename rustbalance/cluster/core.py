@@ -83,9 +83,8 @@ class ClusterCore:
         self._last = self._next_beat = now.mono
         self._conclusions.start(now.mono)
         for record in parts.table.merge(self._kept.records):
-            parts.members.expect(record.id, record.priority, now.mono)
-        for node in self._kept.absent:
-            parts.members.absent(node)
+            alive = record.id not in self._kept.absent
+            parts.members.recall(record.id, record.priority, now.mono, alive=alive)
         parts.succession.start()
         parts.out.append(MembersChanged(tuple(parts.table)))
         parts.reincarnate(0)
@@ -98,7 +97,7 @@ class ClusterCore:
         parts = self._parts
         self._running, parts.own.leaving = False, True
         parts.out += parts.succession.stop(now.mono)
-        parts.out += parts.speech.beat(now.mono)
+        parts.out += parts.speech.beat(now.mono, urgent=True)
         return self._flush()
 
     def wake(self, now: Moment) -> list[Command]:
@@ -202,25 +201,23 @@ class ClusterCore:
         parts = self._parts
         if not self._running:
             return []
-        sources: list[SourcesChanged] = []
         if parts.restless or now.mono >= self._conclusions.due:
             parts.restless = False
-            sources = self._conclusions.draw(now.mono)
-        self._steer(sources, now)
+            self._conclusions.draw(now.mono)
+        self._steer(now)
         if parts.speak or now.mono >= self._next_beat:
-            parts.speak = False
+            urgent, parts.speak = parts.speak, False
             self._next_beat = now.mono + self._settings.heartbeat_interval * (0.9 + 0.1 * self._random())
-            parts.out += parts.speech.beat(now.mono)
+            parts.out += parts.speech.beat(now.mono, urgent=urgent)
         return self._flush()
 
-    def _steer(self, sources: list[SourcesChanged], now: Moment) -> None:
-        """Hold or leave the seat; who leaves it does not publish once more, who takes it publishes the latest."""
+    def _steer(self, now: Moment) -> None:
+        """Hold, take or leave the seat, and let others know of it at once."""
         eligible = self._parts.own.able and not self._parts.own.drained and not self._conclusions.census.isolated
         commands = self._parts.succession.steer(
             eligible=eligible, ready=not self._conclusions.discovering, now=now.mono
         )
-        leaves = any(isinstance(command, StepDown) for command in commands)
-        self._parts.out += [*commands, *sources] if leaves else [*sources, *commands]
+        self._parts.out += commands
         for command in commands:
             if isinstance(command, BecomePublisher | StepDown) or (
                 isinstance(command, Send) and isinstance(command.message, LeaseClaim)
@@ -228,10 +225,24 @@ class ClusterCore:
                 self._parts.speak = True
 
     def _flush(self) -> list[Command]:
-        """Return what is to be done; what must be on disk by then comes first."""
-        commands, self._parts.out[:] = list(self._parts.out), []
+        """
+        Return what is to be done.
+
+        First what must be on disk by then. Who steps down does not publish once more before; who publishes, for
+        whatever reason, publishes the latest.
+        """
+        commands, self._parts.out[:] = sorted(self._parts.out, key=_urgency), []
         stamp = self._parts.stamp()
         if stamp == self._stamp:
             return commands
         self._stamp = stamp
         return [Persist(self._parts.to_keep()), *commands]
+
+
+def _urgency(command: Command) -> int:
+    match command:
+        case StepDown():
+            return 0
+        case SourcesChanged():
+            return 1
+    return 2

@@ -169,9 +169,9 @@ class FrameOpener:
         public_key = self._members(envelope.sender) or self._stranger(signed)
         check_signature(signed, public_key)
         check_clock(envelope, self.skew, self.skew, now)
-        if not self._guard.is_new(public_key, envelope.boot, envelope.sequence):
+        if not self._guard.is_new(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono):
             raise Refused(Reason.REPLAY, "the frame, or a later one, was heard before", envelope.sender)
-        self._guard.note(public_key, envelope.boot, envelope.sequence)
+        self._guard.note(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono)
         message = read_message(envelope)
         _check_said_by(message, envelope.sender)
         return opened(envelope, public_key, message)

@@ -53,10 +53,11 @@ class Hearing:
         if heartbeat.incarnation < member.incarnation:
             parts.out.append(parts.speech.tell(member, now))
             return
-        fresh = parts.members.hear(member, heartbeat.incarnation, heartbeat.beat, now)
+        self._alive(member, heartbeat.incarnation, heartbeat.beat, now)
         told = [entry.id for entry in heartbeat.states if self._news(member.id, entry, now)]
         parts.learn_revisions(heartbeat.revisions)
-        if fresh:
+        if (heartbeat.incarnation, heartbeat.beat) > member.spoke:
+            member.spoke = (heartbeat.incarnation, heartbeat.beat)
             news = heartbeat.publisher in (None, member.id) or heartbeat.publisher in told
             parts.succession.heartbeat(member.id, heartbeat, news, now)
             self._declared(member, heartbeat, now)
@@ -94,8 +95,13 @@ class Hearing:
         if entry.state is State.DEAD:
             parts.restless |= parts.members.accuse(member, entry.incarnation, entry.beat, now)
             return False
-        fresh = parts.members.hear(member, entry.incarnation, entry.beat, now)
-        parts.restless |= fresh and not member.present
+        return self._alive(member, entry.incarnation, entry.beat, now)
+
+    def _alive(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
+        """It had lived to that beat; points of an earlier incarnation are out of date from here."""
+        known = member.incarnation
+        fresh = self._parts.members.hear(member, incarnation, beat, now)
+        self._parts.restless |= fresh and (incarnation > known or not member.present)
         return fresh
 
     def _about_us(self, sender: NodeId, entry: PeerState, now: float) -> None:

@@ -22,16 +22,19 @@ class Member:
     """
     One other node.
 
-    ``since``: when we came to expect it. ``heard``: when we last learned of a later beat. ``declared``: what it says of
-    itself. ``left``: it has said goodbye. ``dead_since`` has a meaning while it is dead only. Times are monotonic.
+    ``since``: when we came to expect it. ``known_before``: it was alive when we last ran. ``heard``: when we last
+    learned of a later beat. ``declared``: what it says of itself, last in the beat ``spoke``. ``left``: it has said
+    goodbye. ``dead_since`` has a meaning while it is dead only. Times are monotonic.
     """
 
     id: NodeId
     since: float
     priority: int
+    known_before: bool = False
     incarnation: int = 0
     beat: int = 0
     heard: float = NEVER
+    spoke: tuple[int, int] = (0, 0)
     declared: State = State.JOINING
     state: State = State.JOINING
     drained: bool = False
@@ -93,10 +96,10 @@ class Membership:
         member = self._members.setdefault(node, Member(node, now, priority))
         member.priority = priority
 
-    def absent(self, node: NodeId) -> None:
-        """It was dead already before we started; nobody waits for it."""
-        member = self._members.get(node)
-        if member is not None:
+    def recall(self, node: NodeId, priority: int, now: float, *, alive: bool) -> None:
+        """It was a member when we last ran, ``alive`` or dead; for a dead one nobody waits."""
+        member = self._members[node] = Member(node, now, priority, known_before=alive)
+        if not alive:
             member.state, member.dead_since = State.DEAD, NEVER
 
     def hear(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
@@ -110,14 +113,16 @@ class Membership:
         """
         Somebody has heard nothing of it since that beat, or since it said goodbye; return whether we believe it.
 
-        We do if we know no better and miss it ourselves, so that one bad path does not kill it for everybody.
+        We do if we know no better and miss it ourselves, so that one bad path does not kill it for everybody. One that
+        we never knew alive is nobody whom we have lost.
         """
         if (incarnation, beat) < member.evidence or member.state is State.DEAD:
             return False
-        strange = member.state is State.JOINING and member.heard == NEVER
-        if not strange and now - member.missed_since() < self._timeout / 2:
+        unheard = member.state is State.JOINING and member.heard == NEVER
+        if not unheard and now - member.missed_since() < self._timeout / 2:
             return False
         member.incarnation, member.beat = incarnation, beat
+        strange = unheard and not member.known_before
         member.state, member.dead_since = State.DEAD, NEVER if strange else now
         return True
 

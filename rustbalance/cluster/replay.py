@@ -1,8 +1,8 @@
 """
 What was heard of each node already.
 
-Owns: that a frame counts once. In: the key, boot id and sequence number of frames that were found genuine; out: whether
-they are new. Pure.
+Owns: that a frame counts once. In: the key, boot id, sequence number and time of frames that were found genuine; out:
+whether they are new. Pure.
 """
 
 from collections import deque
@@ -11,12 +11,16 @@ from typing import Final
 
 REMEMBERED_BOOTS: Final = 16
 """Earlier boots of a node that are known. The time in a frame keeps out those of even earlier ones."""
+LONGEST_WAY: Final = 20.0
+"""Seconds after which the time in a frame keeps it out: twice the tolerance of clocks (5 s by default), and more."""
 
 
 @dataclass
 class _Heard:
     boot: bytes
     sequence: int
+    wall: float
+    at: float
     ended: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED_BOOTS))
 
 
@@ -25,28 +29,32 @@ class ReplayGuard:
     The last sequence number of each node, known by its public key.
 
     A boot id that was not seen before begins a new count and ends the one before it, for good: two machines with the
-    same key cannot both be heard.
+    same key cannot both be heard. A frame of an earlier boot may come late, to a node that had not heard that boot, and
+    must not end the present one: so a new boot begins with a time (Unix, on the sender's clock) that is not before the
+    last one, or after a silence longer than frames are valid. The monotonic seconds in ``now`` are ours.
     """
 
     def __init__(self) -> None:
         self._heard: dict[bytes, _Heard] = {}
 
-    def is_new(self, public_key: bytes, boot: bytes, sequence: int) -> bool:
+    def is_new(self, public_key: bytes, boot: bytes, sequence: int, wall: float, now: float) -> bool:
         """Tell whether nothing as late as this was heard of the node."""
         heard = self._heard.get(public_key)
         if heard is None:
             return True
-        return sequence > heard.sequence if boot == heard.boot else boot not in heard.ended
+        if boot == heard.boot:
+            return sequence > heard.sequence
+        return boot not in heard.ended and (wall >= heard.wall or now > heard.at + LONGEST_WAY)
 
-    def note(self, public_key: bytes, boot: bytes, sequence: int) -> None:
+    def note(self, public_key: bytes, boot: bytes, sequence: int, wall: float, now: float) -> None:
         """Remember a frame that is new and genuine."""
         heard = self._heard.get(public_key)
         if heard is None:
-            self._heard[public_key] = _Heard(boot, sequence)
+            self._heard[public_key] = _Heard(boot, sequence, wall, now)
             return
         if boot != heard.boot:
             heard.ended.append(heard.boot)
-        heard.boot, heard.sequence = boot, sequence
+        heard.boot, heard.sequence, heard.wall, heard.at = boot, sequence, wall, now
 
     def forget(self, public_key: bytes) -> None:
         """The node is no member any more."""

@@ -45,24 +45,32 @@ class Speech:
         self._listeners = Rounds(random)
         self._subjects = Rounds(random)
         self._flooded = Rounds(random)
+        self._missed = Rounds(random)
         self._sent_points: dict[NodeId, float] = {}
         self._sent_table = NEVER
 
-    def beat(self, now: float) -> Iterator[Send]:
-        """Yield our heartbeat for everybody whose turn it is; our own lease runs from here."""
+    def beat(self, now: float, *, urgent: bool) -> Iterator[Send]:
+        """
+        Yield our heartbeat for everybody whose turn it is, or just everybody; our own lease runs from here.
+
+        One of those that are not heard is told who we are: it may not know.
+        """
         self._own.beat += 1
         self._succession.renew(now)
-        heartbeat = self._heartbeat(self._subject_matter(), now)
+        heartbeat = self._heartbeat(self._subject_matter(), now, thorough=urgent)
         count = len(self._members)
-        hearing = count if self._succession.claims or self._own.leaving else audience(count, self._settings.fanout)
+        hearing = count if urgent else audience(count, self._settings.fanout)
         yield from self._send(heartbeat, hearing, self._listeners)
+        missed = {member.id: None for member in self._members if not member.present}
+        for node in self._missed.next(missed, 1):
+            yield Send(node, PeerAnnounce(records=(self._own.record,)))
         for member in self._members:
             if count > self._settings.fanout and member.present and self._sources.lacks(member.id):
                 yield self.tell(member, now)
 
     def tell(self, member: Member, now: float) -> Send:
         """Return a heartbeat for one node, with what we believe of it."""
-        return Send(member.id, self._heartbeat([member], now))
+        return Send(member.id, self._heartbeat([member], now, thorough=False))
 
     def points(self, node: NodeId, now: float) -> Iterator[Send]:
         """Yield all our sets for a node that does not have them, unless it was just sent them."""
@@ -102,10 +110,10 @@ class Speech:
             chosen.append(claim.holder)
         return [known[node] for node in chosen]
 
-    def _heartbeat(self, subjects: Iterable[Member], now: float) -> Heartbeat:
+    def _heartbeat(self, subjects: Iterable[Member], now: float, *, thorough: bool) -> Heartbeat:
         own, lease = self._own, self._succession.lease
         publisher = lease.publisher(now)
-        few = len(self._members) <= self._settings.fanout
+        thorough |= self._succession.claims or len(self._members) <= self._settings.fanout
         return Heartbeat(
             beat=own.beat,
             incarnation=own.incarnation,
@@ -119,7 +127,7 @@ class Speech:
             target_healthy=own.target_healthy,
             table=self._table.digest(own.record),
             states=tuple(PeerState(each.id, each.incarnation, self._belief(each), each.beat) for each in subjects),
-            revisions=self._revisions.known() if few or self._succession.claims else {},
+            revisions=self._revisions.known() if thorough else {},
         )
 
     def _belief(self, member: Member) -> State:

@@ -41,6 +41,7 @@ class Succession:
         self._deadline: float | None = None
         self._told = ""
         self._steered = float("-inf")
+        self._exhausted = False
         self.lease = Lease(term)
         self.publishing = False
 
@@ -109,6 +110,8 @@ class Succession:
             self._told = ""
             self._machine.outranked()
             commands += self._perform(now)
+        self._tell(eligible, ready, now)
+        commands += self._perform(now)
         if self._deadline is not None and now >= self._deadline:
             self._deadline, self._told = None, ""
             self._machine.woken()
@@ -135,7 +138,7 @@ class Succession:
             self._machine.lapsed()
 
     def _situation(self, eligible: bool, ready: bool, now: float) -> str:
-        if not eligible:
+        if not eligible or self._exhausted:
             return "barred"
         if self._mine is not None:
             return "ours"
@@ -174,8 +177,9 @@ class Succession:
         if self.lease.take(claim, now + self._settings.lease_duration):
             self._mine = claim
             return [Send(None, LeaseClaim(term=claim.term, priority=claim.priority))]
-        self._machine.outranked()  # there are no terms left
-        return []
+        self._machine.outranked()
+        self._exhausted = True
+        return [Log("warn", "there are no terms left to claim: this node will never publish")]
 
     def _turn(self) -> float:
         jitter = self._settings.backoff_jitter * self._random()

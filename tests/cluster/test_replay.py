@@ -4,16 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.replay import REMEMBERED_BOOTS, ReplayGuard
+from rustbalance.cluster.replay import LONGEST_WAY, REMEMBERED_BOOTS, ReplayGuard
 
 A, B = b"a" * 32, b"b" * 32
 
 
-def taken(guard: ReplayGuard, key: bytes, boot: bytes, sequence: int) -> bool:
+def taken(guard: ReplayGuard, key: bytes, boot: bytes, sequence: int, wall: float = 0.0, now: float = 0.0) -> bool:
     """Offer a frame; note it when it is new, as whoever opens frames does."""
-    if not guard.is_new(key, boot, sequence):
+    if not guard.is_new(key, boot, sequence, wall, now):
         return False
-    guard.note(key, boot, sequence)
+    guard.note(key, boot, sequence, wall, now)
     return True
 
 
@@ -29,8 +29,8 @@ class ReplayGuardTests(SynchronousTestCase):
     def test_asking_changes_nothing(self) -> None:
         """What was not noted is still new."""
         guard = ReplayGuard()
-        self.assertTrue(guard.is_new(A, b"boot", 5))
-        self.assertTrue(guard.is_new(A, b"boot", 4))
+        self.assertTrue(guard.is_new(A, b"boot", 5, 0.0, 0.0))
+        self.assertTrue(guard.is_new(A, b"boot", 4, 0.0, 0.0))
 
     def test_boots(self) -> None:
         """A new boot counts from the start, and ends the earlier one for good."""
@@ -39,6 +39,22 @@ class ReplayGuardTests(SynchronousTestCase):
         self.assertTrue(taken(guard, A, b"two", 1))
         self.assertFalse(taken(guard, A, b"one", 101))
         self.assertTrue(taken(guard, A, b"two", 2))
+
+    def test_earlier_boot_comes_late(self) -> None:
+        """A late frame of a boot that we never heard does not end the one that came after it."""
+        guard = ReplayGuard()
+        self.assertTrue(taken(guard, A, b"two", 1, wall=60.0))
+        self.assertFalse(taken(guard, A, b"one", 100, wall=58.0))
+        self.assertTrue(taken(guard, A, b"two", 2, wall=61.0))
+        self.assertTrue(taken(guard, A, b"three", 1, wall=61.0))
+
+    def test_clock_set_back(self) -> None:
+        """A node that starts again with its clock set back is heard after a while, by which no late frame is valid."""
+        guard = ReplayGuard()
+        self.assertTrue(taken(guard, A, b"one", 7, wall=160.0, now=500.0))
+        self.assertFalse(taken(guard, A, b"two", 1, wall=62.0, now=501.0))
+        self.assertTrue(taken(guard, A, b"two", 9, wall=81.0, now=500.1 + LONGEST_WAY))
+        self.assertFalse(taken(guard, A, b"one", 8, wall=161.0, now=501.0 + LONGEST_WAY))
 
     def test_nodes_do_not_touch_each_other(self) -> None:
         """Each key has its own count."""
@@ -66,5 +82,5 @@ class ReplayGuardTests(SynchronousTestCase):
         guard = ReplayGuard()
         for number in range(1000):
             self.assertTrue(taken(guard, A, b"%d" % number, 1))
-        self.assertFalse(guard.is_new(A, b"%d" % (999 - REMEMBERED_BOOTS), 1))
+        self.assertFalse(guard.is_new(A, b"%d" % (999 - REMEMBERED_BOOTS), 1, 0.0, 0.0))
         self.assertLessEqual(len(guard._heard[A].ended), REMEMBERED_BOOTS)

@@ -9,12 +9,20 @@ from heapq import heappop, heappush
 from itertools import count
 from zlib import crc32
 
+MOST_CALLS = 2_000
+"""Calls a second, on average, above which something must be calling itself; more in a large cluster."""
+
+
+class Restless(AssertionError):
+    """Time does not get on."""
+
 
 class Agenda:
     """Time that passes from one call to the next; ``digest`` is the same for two runs in which the same was noted."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.most_calls = MOST_CALLS
         self.digest = 0
         self.story: list[str] | None = None
         self._calls: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
@@ -25,11 +33,18 @@ class Agenda:
         heappush(self._calls, (self.now + delay, next(self._number), call, arguments))
 
     def run_until(self, when: float) -> None:
-        """Let time pass."""
-        calls = self._calls
+        """
+        Let time pass.
+
+        :raises Restless: so much happens that time does not get on.
+        """
+        calls, left = self._calls, self.most_calls * (1 + when - self.now)
         while calls and calls[0][0] <= when:
             self.now, _, call, arguments = heappop(calls)
             call(*arguments)
+            left -= 1
+            if left < 0:
+                raise Restless(f"more than {self.most_calls} calls a second, the last to {call.__qualname__}")
         self.now = when
 
     def note(self, text: str) -> None:

@@ -15,6 +15,7 @@ from rustbalance.cluster.commands import (
     Command,
     Persist,
     PersistedState,
+    RevisionsLearned,
     Send,
     SourcesChanged,
     StepDown,
@@ -47,7 +48,11 @@ class Disk:
 
 
 class SimulatedNode:
-    """One node, down until ``boot``. ``skew``: seconds its clock is ahead; ``keys``: its Tor's introduction points."""
+    """
+    One node, down until ``boot``.
+
+    ``skew``: seconds by which its clock is ahead. ``keys``: auth keys of its Tor's introduction points.
+    """
 
     def __init__(self, name: str, world: "World", priority: int, seeds: tuple[NodeRecord, ...] = ()) -> None:
         self.name = name
@@ -63,6 +68,7 @@ class SimulatedNode:
         self.target_healthy = self.able = True
         self.drained = False
         self.sent_bytes = self.received_bytes = self.received_frames = 0
+        self.sleeps: list[tuple[float, float]] = []
         self._boots = self._generation = 0
         self._queue: list[Frame] = []
         self._alarm = float("inf")
@@ -98,7 +104,7 @@ class SimulatedNode:
             self._floor,
             lambda revisions: self.do(self.core.used_revisions(revisions, self.clock())),
             lambda directory, text: self.world.store(self, directory, text),
-            lambda text: self.world.oracle.built(self, text),
+            lambda text, again: self.world.oracle.built(self, text, again=again),
             self.disk.revisions,
         )
         self.world.oracle.booted(self)
@@ -109,7 +115,7 @@ class SimulatedNode:
 
     def crash(self) -> None:
         """Be killed."""
-        self.world.oracle.not_offered(self.keys)
+        self._withdraw_keys()
         self.up, self.keys = False, ()
         self.publishing.die()
 
@@ -125,11 +131,13 @@ class SimulatedNode:
 
     def hang(self) -> None:
         """Be stopped by SIGSTOP, Tor too."""
-        self.hung = True
+        self.hung = self.publishing.frozen = True
+        self._hung_since = self.world.agenda.now
 
     def resume(self) -> None:
         """Go on after that: first with whatever has arrived, or with the timers."""
-        self.hung = False
+        self.hung = self.publishing.frozen = False
+        self.sleeps.append((self._hung_since, self.world.agenda.now))
         waiting, self._queue = self._queue, []
         for frame in waiting:
             self.receive(frame)
@@ -145,12 +153,14 @@ class SimulatedNode:
     def lose_tor(self) -> None:
         """Tor dies, its introduction points with it."""
         self.able = False
+        self.publishing.tor_lost()
         self._points(b"", ())
         self.tell_health()
 
     def regain_tor(self) -> None:
         """Tor is back, with others."""
         self.able = True
+        self.publishing.tor_back()
         self.tell_health()
         self.rotate()
 
@@ -172,9 +182,11 @@ class SimulatedNode:
         if stranger and not _introduces(frame):
             return
         key = frame.sender.encode()
-        if abs(frame.wall - now.wall) > CLOCK_TOLERANCE or not self._guard.is_new(key, frame.boot, frame.sequence):
+        if abs(frame.wall - now.wall) > CLOCK_TOLERANCE or not self._guard.is_new(
+            key, frame.boot, frame.sequence, frame.wall, now.mono
+        ):
             return
-        self._guard.note(key, frame.boot, frame.sequence)
+        self._guard.note(key, frame.boot, frame.sequence, frame.wall, now.mono)
         self.received_bytes += frame.size
         self.received_frames += 1
         self.world.oracle.received(self, frame)
@@ -216,6 +228,8 @@ class SimulatedNode:
                 self.publishing.step_down()
             case SourcesChanged(sources, certainty):
                 self.publishing.sources_changed(sources, certainty)
+            case RevisionsLearned(revisions):
+                self.publishing.learned(revisions)
 
     def _send(self, targets: Sequence[str], frame: Frame) -> None:
         for target in targets:
@@ -239,11 +253,14 @@ class SimulatedNode:
             self.rotate()
 
     def _points(self, inner: bytes, keys: tuple[bytes, ...]) -> None:
-        self.world.oracle.not_offered(self.keys)
+        self._withdraw_keys()
         self.keys = keys
         self.world.oracle.offered(self.name, keys)
         now = self.clock()
         self.do(self.core.own_points(IntroPoints(source=self.name, version=0, sent_at=now.wall, inner=inner), now))
+
+    def _withdraw_keys(self) -> None:
+        self.world.oracle.not_offered(self.name, self.keys, self.core.record.incarnation)
 
     def _floor(self, blinded: str) -> int:
         return self.core._parts.revisions.known().get(blinded, 0)

@@ -6,6 +6,7 @@ In: everything that nodes do; out: ``Violation``.
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rustbalance.cluster.commands import PersistedState
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
     from tests.sim.node import SimulatedNode
     from tests.sim.world import World
 
+RECENT = 60.0
+"""Seconds within which a node that fell silent may be alive, and it is the listener who is cut off."""
+NAP = 4.0
+"""Seconds that a node may hang without noticing."""
 SLACK = 12.0
 """Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks twice."""
 
 
 class Violation(AssertionError):
     """Something happened that must not."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An introduction point of ``owner``, which it had ``until`` then, in that ``incarnation`` at the latest."""
+
+    owner: str
+    until: float = float("inf")
+    incarnation: float = float("inf")
 
 
 class Oracle:
@@ -35,7 +49,8 @@ class Oracle:
         self._heard: dict[str, dict[str, float]] = defaultdict(dict)
         self._goodbye: dict[str, set[str]] = defaultdict(set)
         self._kept: dict[str, PersistedState] = {}
-        self._offered_until: dict[bytes, float] = {}
+        self._points: dict[bytes, Point] = {}
+        self._declared: dict[str, dict[str, tuple[tuple[int, int], State]]] = defaultdict(dict)
         self._known_revision: dict[str, dict[str, int]] = defaultdict(dict)
         self.deaths: list[tuple[float, str, str]] = []
         self.takeovers: list[tuple[float, str]] = []
@@ -45,7 +60,7 @@ class Oracle:
 
     def booted(self, node: "SimulatedNode") -> None:
         """A new process has heard nothing yet."""
-        for book in (self._evidence, self._heard, self._goodbye, self._known_revision):
+        for book in (self._evidence, self._heard, self._goodbye, self._known_revision, self._declared):
             book.pop(node.name, None)
 
     def wiped(self, node: "SimulatedNode") -> None:
@@ -55,11 +70,15 @@ class Oracle:
     def received(self, node: "SimulatedNode", frame: Frame) -> None:
         """``node`` is about to learn this."""
         message = frame.message
-        if not isinstance(message, Heartbeat):
+        acquainted = node.known
+        if not isinstance(message, Heartbeat) or frame.sender not in acquainted:
             return
-        self._note(node.name, frame.sender, (message.incarnation, message.beat), message.state is State.DEAD)
+        spoken = (message.incarnation, message.beat)
+        self._note(node.name, frame.sender, spoken, message.state is State.DEAD)
+        if spoken > self._declared[node.name].get(frame.sender, ((0, 0), None))[0]:
+            self._declared[node.name][frame.sender] = (spoken, message.state)
         for entry in message.states:
-            if entry.state is not State.DEAD:
+            if entry.state is not State.DEAD and entry.id in acquainted:
                 self._note(node.name, entry.id, (entry.incarnation, entry.beat), False)
         known = self._known_revision[node.name]
         for blinded, revision in message.revisions.items():
@@ -79,7 +98,10 @@ class Oracle:
         believed = node.core._parts.members.get(subject)
         if believed is None or believed.evidence < self._evidence[node.name].get(subject, (-1, -1)):
             raise Violation(f"{node} declared {subject} dead by evidence older than its latest")
-        silence = now - self._heard[node.name].get(subject, float("-inf"))
+        heard = self._heard[node.name].get(subject, float("-inf"))
+        silence = (
+            now - heard - sum(max(0.0, end - max(heard, start)) for start, end in node.sleeps if end > start + NAP)
+        )
         if subject not in self._goodbye[node.name] and silence < self._world.settings.heartbeat_timeout / 2 - 1e-6:
             raise Violation(f"{node} declared {subject} dead {silence:.1f} s after a sign of life")
 
@@ -112,23 +134,50 @@ class Oracle:
 
     def offered(self, owner: str, keys: tuple[bytes, ...]) -> None:
         """A Tor has these introduction points from now on."""
-        self._offered_until.update(dict.fromkeys(keys, float("inf")))
+        self._points.update(dict.fromkeys(keys, Point(owner)))
 
-    def not_offered(self, keys: tuple[bytes, ...]) -> None:
-        """And from now on it has them no more."""
-        self._offered_until.update(dict.fromkeys(keys, self._world.agenda.now))
+    def not_offered(self, owner: str, keys: tuple[bytes, ...], incarnation: int) -> None:
+        """And from now on it has them no more; the node was in that incarnation."""
+        self._points.update(dict.fromkeys(keys, Point(owner, self._world.agenda.now, incarnation)))
 
-    def built(self, node: "SimulatedNode", text: Text) -> None:
-        """``node`` is about to publish this."""
-        now, lifetime = self._world.agenda.now, self._world.settings.points_lifetime
+    def built(self, node: "SimulatedNode", text: Text, *, again: bool) -> None:
+        """``node`` is about to publish this, or the last text ``again`` since its counter was too low."""
+        now = self._world.agenda.now
         self.texts.append((now, text))
         self._world.agenda.note(f"{node} builds revision {text.revision} with {len(text.keys)} points")
         if not text.keys:
             raise Violation(f"{node} publishes nothing at all")
         if not node.publishing.active or not node.core._parts.succession.publishing:
             raise Violation(f"{node} publishes though it is not the publisher")
-        if any(now - self._offered_until[key] > lifetime + SLACK for key in text.keys):
-            raise Violation(f"{node} publishes what nobody offered in the last {lifetime:.0f} s")
+        for key in text.keys:
+            self._not_too_old(node, self._points[key])
+        if not again:
+            self._not_cut_off(node)
+            for key in text.keys:
+                self._fit_to_publish(node, self._points[key])
         if text.revision <= self._known_revision[node.name].get(text.blinded.hex(), 0):
             raise Violation(f"{node} uses a revision that it knew to be used up")
         self._known_revision[node.name][text.blinded.hex()] = text.revision
+
+    def _not_too_old(self, node: "SimulatedNode", point: "Point") -> None:
+        lifetime = self._world.settings.points_lifetime
+        if self._world.agenda.now - point.until > lifetime + SLACK:
+            raise Violation(f"{node} publishes what nobody offered in the last {lifetime:.0f} s")
+
+    def _fit_to_publish(self, node: "SimulatedNode", point: "Point") -> None:
+        """See that ``node`` knew of nothing that speaks against a point."""
+        if self._evidence[node.name].get(point.owner, (0, 0))[0] > point.incarnation:
+            raise Violation(f"{node} publishes points of an incarnation of {point.owner} that it knows to be over")
+        declared = self._declared[node.name].get(point.owner)
+        if declared is not None and declared[1] is State.UNHEALTHY:
+            raise Violation(f"{node} publishes points of {point.owner}, which says that it is unhealthy")
+
+    def _not_cut_off(self, node: "SimulatedNode") -> None:
+        """See that ``node`` is not one of a few that have lost all the others."""
+        now, timeout = self._world.agenda.now, self._world.settings.heartbeat_timeout
+        slept = sum(end - start for start, end in node.sleeps if end > now - RECENT)
+        others = [at for name, at in self._heard[node.name].items() if name not in self._goodbye[node.name]]
+        expected = 1 + sum(at > now - RECENT for at in others)
+        present = 1 + sum(at > now - timeout - slept - 0.5 for at in others)
+        if 2 * present < expected:
+            raise Violation(f"{node} publishes though it hears only {present - 1} of {expected - 1} others")

@@ -16,7 +16,9 @@ STORM = 60.0
 """Seconds of bad weather."""
 CALM = 60.0
 """Seconds of good weather after it, in which everything must come right."""
-STORM_SETTINGS = ClusterSettings(points_lifetime=30.0)
+SETTLING = 25.0
+"""Seconds of good weather after which nobody dies or takes over any more."""
+STORM_SETTINGS = ClusterSettings(points_lifetime=10.0)
 """An hour is too long for a short story."""
 
 
@@ -27,6 +29,10 @@ class Weather:
         self._world = world
         self._random = Random(f"{world.seed}/weather")
         self._over = False
+
+    def chance(self) -> float:
+        """Return a number from 0 to 1."""
+        return self._random.random()
 
     def begin(self) -> None:
         """Let things happen from now on."""
@@ -64,7 +70,7 @@ class Weather:
     def _befall(self) -> None:
         random = self._random
         node = random.choice(self._world.nodes)
-        whole = [self._partition, self._partition, self._heal, self._foul, self._foul]
+        whole = [self._partition, self._partition, self._cut_link, self._cut_link, self._heal, self._foul, self._foul]
         if not node.up:
             ills = [self._return, self._return, self._return_empty]
         elif node.hung:
@@ -85,6 +91,10 @@ class Weather:
         random, names = self._random, [node.name for node in self._world.nodes]
         some = set(random.sample(names, random.randint(1, len(names) - 1)))
         self._world.network.cut(some, both_ways=random.random() < 0.6)
+
+    def _cut_link(self) -> None:
+        one, other = self._random.sample([node.name for node in self._world.nodes], 2)
+        self._world.network.blocked |= {(one, other), (other, one)}
 
     def _heal(self) -> None:
         self._world.network.blocked.clear()
@@ -146,21 +156,34 @@ def _switch_tor(node: SimulatedNode) -> None:
         node.regain_tor()
 
 
-def live_through(seed: int, nodes: int = 7, story: bool = False, storm: float = STORM) -> World:
+def live_through(seed: int, nodes: int = 7, storm: float = STORM, story: list[str] | None = None) -> World:
     """
-    Give a cluster a hard time, then see that it recovers.
+    Give a cluster ``storm`` seconds of a hard time, then see that it recovers; ``story`` is told what happens.
+
+    With an odd seed the last node is new: nobody knows it until it joins.
 
     :raises Violation: something happened that must not, or did not happen that must.
     """
-    world = World(seed, nodes, STORM_SETTINGS, priorities=[100 + (seed + place) % 3 for place in range(nodes)])
-    if story:
-        world.agenda.story = []
+    old = nodes - 1 if seed % 2 else nodes
+    pairs = [(one, other) for one in range(old) for other in range(one)]
+    priorities = [100 + (seed + place) % 3 for place in range(nodes)]
+    world = World(seed, nodes, STORM_SETTINGS, pairs, priorities)
+    world.agenda.story = story
     weather = Weather(world)
-    world.boot_all()
+    world.boot_all(old)
+    for newcomer in world.nodes[old:]:
+        world.agenda.after(storm * weather.chance(), world.rejoin, newcomer)
     weather.begin()
     world.agenda.run_until(storm)
     weather.end()
     world.agenda.run_until(storm + CALM)
-    if wrong := world.settled():
+    if wrong := world.settled() or _restless(world, storm + SETTLING):
         raise Violation(f"after {CALM:.0f} s of good weather: {wrong}")
     return world
+
+
+def _restless(world: World, since: float) -> str:
+    """Return what has happened since then that does not happen in good weather."""
+    deaths = [f"{observer} lost {subject}" for at, observer, subject in world.oracle.deaths if at > since]
+    takeovers = [f"{node} took over" for at, node in world.oracle.takeovers if at > since]
+    return ", ".join(deaths + takeovers)

@@ -1,11 +1,11 @@
 """Tests for L{rustbalance.tor.managed}, with a FakeTor as child process; C{tests.live} has the real one."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251  (real processes)
@@ -216,6 +216,6 @@ class ManagedTorTests(TestCase):
 def started_with(torrc: Path) -> Iterator[int]:
     """Yield the ids of all processes that have C{torrc} among their arguments."""
     for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
+        with contextlib.suppress(OSError):
             if os.fsencode(torrc) in (entry / "cmdline").read_bytes().split(b"\0"):
                 yield int(entry.name)

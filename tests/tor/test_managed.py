@@ -1,10 +1,11 @@
 """Tests for L{rustbalance.tor.managed}, with a FakeTor as child process; C{tests.live} has the real one."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251  (real processes)
@@ -150,8 +151,7 @@ class ManagedTorTests(TestCase):
         self.assertIn("pid", str(instance.status().problem))
         (home / "pid").rmdir()
         await self.serving(instance)
-        found = subprocess.run(["pgrep", "-f", str(home / "torrc")], capture_output=True, text=True, check=False)
-        self.assertEqual(found.stdout.split(), [str(instance.pid)])
+        self.assertEqual(list(started_with(home / "torrc")), [instance.pid])
 
     async def test_never_opens_its_control_socket(self) -> None:
         """A Tor that starts but takes no commands is given up with a sentence that says so."""
@@ -211,3 +211,11 @@ class ManagedTorTests(TestCase):
         """A directory too deep for sockets is refused before anything starts."""
         settings = ManagedSettings(Path("/" + "x" * 100))
         self.assertRaises(SocketPathTooLong, ManagedTor, "primary", settings, None, reactor)
+
+
+def started_with(torrc: Path) -> Iterator[int]:
+    """Yield the ids of all processes that have C{torrc} among their arguments."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(torrc) in (entry / "cmdline").read_bytes().split(b"\0"):
+                yield int(entry.name)

@@ -5,7 +5,7 @@ TRIAL := $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
 UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' | sort)
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --custom-compile-command "make lock"
 
-.PHONY: help venv system lint format types unit live test demo soak sim sim-all bench lock clean
+.PHONY: help venv system lint format types unit live test sim sim-all sim-scale demo soak bench lock clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,15 @@ unit: system                ## unit and property tests
 live: system                ## tests against real tor daemons on loopback
 	TRIAL_ARGS=--temp-directory=_trial_temp_live $(BIN)/python -m tests.live
 
+sim: venv                   ## one simulated cluster, event by event: make sim SEED=7 NODES=7
+	$(BIN)/python -m tests.sim.run --seed $(or $(SEED),0) --nodes $(or $(NODES),7) $(ARGS)
+
+sim-all: venv               ## 10,000 simulated clusters of 7 nodes on all processors
+	$(BIN)/python -m tests.sim.many --processes $$(nproc) $(ARGS)
+
+sim-scale: venv             ## 100 nodes for one simulated hour: the figures of docs/scaling.md
+	$(BIN)/python -m tests.sim.scale $(ARGS)
+
 test: system lint types unit live  ## everything that must be green
 
 demo: system                ## a private Tor network with two nodes: make demo ARGS="--nodes 3 --seconds 90 --check"
@@ -40,12 +49,6 @@ demo: system                ## a private Tor network with two nodes: make demo A
 
 soak: system                ## two test-network days (16 minutes) of visits: make soak ARGS="--nodes 3"
 	$(BIN)/python -m rustbalance.lab.soak $(ARGS)
-
-sim: venv                   ## one simulated cluster, event by event: make sim SEED=7 NODES=7
-	$(BIN)/python -m tests.sim.run --seed $(or $(SEED),0) --nodes $(or $(NODES),7)
-
-sim-all: venv               ## ten thousand simulated clusters of seven nodes
-	$(BIN)/python -m tests.sim.many --seeds 10000
 
 bench: system               ## the measurements behind every speed claim
 	@for b in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$b .py) || exit 1; done

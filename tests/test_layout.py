@@ -106,13 +106,7 @@ LONGEST_MODULE = 300
 LONGEST_FUNCTION = 60
 
 #: Modules that are tested where they are used, with the place.
-TESTED_ELSEWHERE: dict[str, str] = {
-    f"rustbalance.cluster.{name}": "tests/sim (many clusters in any weather) and tests/coordination (three nodes)"
-    for name in (
-        *("commands", "conclusions", "core", "election", "failover", "gossip", "hearing", "membership", "own"),
-        *("parts", "revisions", "settings", "sources", "speech", "succession"),
-    )
-}
+TESTED_ELSEWHERE: dict[str, str] = {}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -41,6 +41,8 @@ class Conclusions:
         self.census = parts.members.census(now)
         self.discovering = any(each.state is State.JOINING and each.since <= self._started for each in parts.members)
         self.due = min(parts.members.due(now), parts.sources.due(now))
+        if self.census.doubtful and not self.census.isolated:
+            self.due = min(self.due, now + parts.settings.heartbeat_interval / 2)
         sources, certain = self._wanted(now)
         if certain is not self.certainty or sources != self.sources:
             self.sources, self.certainty = sources, certain
@@ -53,7 +55,7 @@ class Conclusions:
         if parts.own.state() is State.HEALTHY:
             sources |= {source_name(points): points for points in parts.own.sets.values() if points.inner}
         waiting = parts.sources.waiting((each.id for each in present if _serves(each)), now)
-        return sources, certainty(sources, discovering=self.discovering, isolated=self.census.isolated, waiting=waiting)
+        return sources, certainty(sources, discovering=self.discovering, isolated=self.census.doubtful, waiting=waiting)
 
     def _report(self) -> None:
         absent = frozenset(each.id for each in self._parts.members if each.state is State.DEAD)

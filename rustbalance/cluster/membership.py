@@ -61,16 +61,23 @@ class Census:
     """
     How many nodes, this one included, are ``present`` of those that are ``expected``.
 
-    Expected are also those that have fallen silent so recently that it may be us who cannot hear them.
+    Expected are also those that have fallen silent so recently that it may be us who cannot hear them. ``quiet`` are
+    those present ones that may be about to fall silent: not all are found missing at the same moment.
     """
 
     present: int
     expected: int
+    quiet: int = 0
 
     @property
     def isolated(self) -> bool:
         """Whether we have lost more than half of them."""
         return 2 * self.present < self.expected
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether we may find in a moment that we have lost more than half of them."""
+        return 2 * (self.present - self.quiet) < self.expected
 
 
 class Membership:
@@ -149,7 +156,8 @@ class Membership:
             member.state is State.JOINING or (member.state is State.DEAD and now < member.dead_since + self._patience)
             for member in self
         )
-        return Census(present, present + missing)
+        quiet = sum(member.present and now >= member.heard + self._timeout / 2 for member in self)
+        return Census(present, present + missing, quiet)
 
     def due(self, now: float) -> float:
         """Return the monotonic second at which silence or patience next changes something, at the earliest."""

@@ -1,0 +1,106 @@
+"""Tests for L{rustbalance.cluster.conclusions}."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster.commands import Certainty, Log, PersistedState, SourcesChanged
+from rustbalance.cluster.conclusions import Conclusions
+from rustbalance.cluster.membership import Member
+from rustbalance.cluster.messages import State
+from rustbalance.cluster.parts import Parts
+from rustbalance.cluster.settings import ClusterSettings
+from tests.cluster.group import points, record
+
+
+class ConclusionsTests(SynchronousTestCase):
+    """The node is called me; a and b were members when it last ran."""
+
+    def setUp(self) -> None:
+        """Start at second 0 with points of our own."""
+        same = ClusterSettings()
+        self.parts = Parts(record("me"), same, PersistedState(), lambda: 0.5, lambda it: it, lambda it: True)
+        for name in "ab":
+            self.parts.members.recall(name, 100, 0.0, alive=True)
+        self.parts.own.offer(points("me"), 0.0)
+        self.conclusions = Conclusions(self.parts)
+        self.conclusions.start(0.0)
+
+    def member(self, node: str) -> Member:
+        """Return what is known of a node."""
+        found = self.parts.members.get(node)
+        assert found is not None
+        return found
+
+    def hear(self, names: str, beat: int, now: float, version: int = 1) -> None:
+        """Hear these, each with points of that version."""
+        for name in names:
+            self.parts.members.hear(self.member(name), 1, beat, now)
+            self.parts.sources.announced(name, 1, version, now)
+
+    def draw(self, now: float) -> tuple[list[str], Certainty] | None:
+        """Think; return what is new to publish, if anything."""
+        self.parts.out.clear()
+        self.conclusions.draw(now)
+        found = [each for each in self.parts.out if isinstance(each, SourcesChanged)]
+        return (sorted(found[0].sources), found[0].certainty) if found else None
+
+    def test_listens_before_it_knows(self) -> None:
+        """As long as somebody we knew has not been heard, nothing is known; after the timeout we are isolated."""
+        self.assertEqual(self.draw(0.0), (["me/primary"], Certainty.UNKNOWN))
+        self.assertIsNone(self.draw(1.0))
+        self.assertEqual(self.conclusions.due, 8.0)
+        self.assertEqual(self.draw(8.0), (["me/primary"], Certainty.UNCERTAIN))
+        self.assertTrue(self.conclusions.census.isolated)
+
+    def test_all_are_here(self) -> None:
+        """When all are heard and their points are held, it is certain; when nothing changes, nothing is said."""
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        self.assertEqual(self.draw(1.0), (["a/primary", "b/primary", "me/primary"], Certainty.CERTAIN))
+        self.hear("ab", 2, 3.0)
+        self.assertIsNone(self.draw(3.0))
+
+    def test_points_on_their_way(self) -> None:
+        """Announced points that have not come make it uncertain, but not for ever."""
+        self.parts.sources.put("a", 1, points("a"), 0.5)
+        self.hear("ab", 1, 1.0)
+        self.assertEqual(self.draw(1.0), (["a/primary", "me/primary"], Certainty.UNCERTAIN))
+        for second in (3, 5, 7, 9, 11):
+            self.hear("ab", second, float(second))
+        self.assertEqual(self.draw(11.0), (["a/primary", "me/primary"], Certainty.CERTAIN))
+
+    def test_unhealthy_are_left_out(self) -> None:
+        """Neither the points of a node that is unhealthy are published nor our own when we are."""
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        self.member("a").declared = State.UNHEALTHY
+        self.parts.own.drained = True
+        self.assertEqual(self.draw(1.0), (["b/primary"], Certainty.CERTAIN))
+
+    def test_one_dies(self) -> None:
+        """The points of a dead node are withdrawn, and people are told; also when it is back."""
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        self.draw(1.0)
+        for second in (3, 5, 7):
+            self.hear("b", second, float(second))
+        self.assertEqual(self.draw(9.0), (["b/primary", "me/primary"], Certainty.CERTAIN))
+        self.assertIn(Log("warn", "node a is not heard any more"), self.parts.out)
+        self.assertEqual(self.parts.absent, {"a"})
+        self.hear("a", 9, 10.0)
+        self.assertEqual(self.draw(10.0), (["a/primary", "b/primary", "me/primary"], Certainty.CERTAIN))
+        self.assertIn(Log("info", "node a is back"), self.parts.out)
+
+    def test_doubt_is_looked_at_again_soon(self) -> None:
+        """One is dead and the other quiet: nothing is replaced until we know whether it is them or us."""
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        self.hear("b", 2, 3.0)
+        self.draw(3.0)
+        self.assertEqual(self.draw(9.0), (["b/primary", "me/primary"], Certainty.UNCERTAIN))
+        self.assertEqual(self.conclusions.due, 10.0)
+        self.hear("b", 3, 9.5)
+        self.assertEqual(self.draw(10.0), (["b/primary", "me/primary"], Certainty.CERTAIN))

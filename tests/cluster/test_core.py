@@ -1,0 +1,195 @@
+"""Tests for L{rustbalance.cluster.core}: a few nodes that hear everything at once."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster.commands import (
+    BecomePublisher,
+    Certainty,
+    Command,
+    MembersChanged,
+    Persist,
+    PersistedState,
+    RevisionsLearned,
+    Send,
+    SourcesChanged,
+    StepDown,
+)
+from rustbalance.cluster.core import ClusterCore
+from rustbalance.cluster.messages import Heartbeat, IntroPoints, LeaseRelease, PeerAnnounce, State
+from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.moment import Moment
+from tests.cluster.group import WALL, Group, points, record
+
+
+class ClusterTests(SynchronousTestCase):
+    """Three nodes, with the default settings."""
+
+    def setUp(self) -> None:
+        """Let them elect one of them."""
+        self.group = Group("a", "b", "c")
+        for name, core in self.group.cores.items():
+            self.group.do(name, core.own_points(points(inner=name.encode()), self.group.moment))
+        self.group.run(5.0)
+
+    def sources(self, name: str) -> dict[str, bytes]:
+        """Return what a node was last told to publish."""
+        last = self.group.told(name, SourcesChanged)[-1]
+        assert isinstance(last, SourcesChanged)
+        return {source: each.inner for source, each in sorted(last.sources.items())}
+
+    def test_one_publisher(self) -> None:
+        """The first in the order publishes, and everybody knows it."""
+        self.assertEqual([len(self.group.told(name, BecomePublisher)) for name in "abc"], [1, 0, 0])
+        for core in self.group.cores.values():
+            view = core.status(self.group.moment)
+            self.assertEqual((view.publisher, view.round, view.certainty), ("a", 1, Certainty.CERTAIN))
+            self.assertGreater(view.lease_left, 5.0)
+            self.assertEqual({member.state for member in view.members}, {State.HEALTHY})
+
+    def test_everybody_knows_the_sources(self) -> None:
+        """Whoever takes over next knows the points of all."""
+        for name in "abc":
+            self.assertEqual(self.sources(name), {"a/primary": b"a", "b/primary": b"b", "c/primary": b"c"})
+
+    def test_kill(self) -> None:
+        """When the publisher falls silent its points go and the next one takes over."""
+        self.group.deaf.add("a")
+        self.group.run(12.0)
+        self.assertEqual([len(self.group.told(name, BecomePublisher)) for name in "bc"], [1, 0])
+        self.assertEqual(self.sources("b"), {"b/primary": b"b", "c/primary": b"c"})
+        self.assertEqual(self.group.cores["b"].status(self.group.moment).publisher, "b")
+
+    def test_graceful_stop(self) -> None:
+        """A publisher that stops tells, and the next one takes over within three seconds."""
+        self.group.do("a", self.group.cores["a"].stop(self.group.moment))
+        self.assertEqual(self.group.cores["a"].stop(self.group.moment), [])
+        self.assertIsNone(self.group.cores["a"].due())
+        self.group.run(3.0)
+        self.assertEqual(len(self.group.told("a", StepDown)), 1)
+        self.assertEqual(len(self.group.told("b", BecomePublisher)), 1)
+        self.assertEqual(self.sources("b"), {"b/primary": b"b", "c/primary": b"c"})
+
+    def test_unhealthy(self) -> None:
+        """Points of a node whose site is down, or that is drained, are not published until it is well again."""
+        b, without = self.group.cores["b"], {"a/primary": b"a", "c/primary": b"c"}
+        for target, drained in ((False, False), (None, True)):
+            self.group.do("b", b.set_health(target, drained, self.group.moment))
+            self.assertEqual([self.sources(name) for name in "abc"], [without] * 3)
+            self.group.do("b", b.set_health(True, False, self.group.moment))
+            self.assertEqual(len(self.sources("a")), 3)
+
+    def test_cannot_publish(self) -> None:
+        """A publisher whose Tor is gone hands over, and takes the seat again only when it is free."""
+        a = self.group.cores["a"]
+        self.group.do("a", a.set_health(None, False, self.group.moment, able=False))
+        self.group.run(4.0)
+        self.assertEqual([len(self.group.told(name, BecomePublisher)) for name in "abc"], [1, 1, 0])
+        self.group.do("a", a.set_health(None, False, self.group.moment, able=True))
+        self.group.run(20.0)
+        self.assertEqual(a.status(self.group.moment).publisher, "b")
+
+    def test_revisions_get_around(self) -> None:
+        """A counter that one has used is known to all at once, and kept."""
+        self.group.do("a", self.group.cores["a"].used_revisions({"aa": 7}, self.group.moment))
+        for name in "bc":
+            self.assertEqual(self.group.told(name, RevisionsLearned), [RevisionsLearned({"aa": 7})])
+            kept = self.group.told(name, Persist)[-1]
+            assert isinstance(kept, Persist)
+            self.assertEqual(kept.state.revisions, {"aa": 7})
+
+    def test_moved(self) -> None:
+        """A new address is a new record, told to everybody."""
+        b = self.group.cores["b"]
+        self.group.do("b", b.moved(("direct:elsewhere:1",), self.group.moment))
+        told = self.group.told("a", MembersChanged)[-1]
+        assert isinstance(told, MembersChanged)
+        self.assertIn(b.record, told.records)
+        before = len(self.group.commands["b"])
+        self.group.do("b", b.moved(("direct:elsewhere:1",), self.group.moment))
+        self.assertEqual(len(self.group.commands["b"]), before)
+
+    def test_isolated(self) -> None:
+        """A publisher that has lost both others at once steps down and leaves the directories alone."""
+        self.group.deaf |= {"b", "c"}
+        self.group.run(9.0)
+        self.assertEqual(len(self.group.told("a", StepDown)), 1)
+        last = self.group.told("a", SourcesChanged)[-1]
+        assert isinstance(last, SourcesChanged)
+        self.assertIs(last.certainty, Certainty.UNCERTAIN)
+        self.assertTrue(self.group.cores["a"].status(self.group.moment).isolated)
+
+    def test_what_is_kept_comes_first(self) -> None:
+        """Whatever a message says that must not be forgotten is on disk before it is sent."""
+        core = ClusterCore(record("a"), ClusterSettings(), None, lambda: 0.5)
+        commands = core.start(self.group.moment)
+        self.assertIsInstance(commands[0], Persist)
+        (place,) = [number for number, each in enumerate(commands) if isinstance(each, Persist)]
+        self.assertEqual(place, 0)
+
+
+class LoneNodeTests(SynchronousTestCase):
+    """One node by itself."""
+
+    def start(self, persisted: PersistedState | None = None) -> tuple[ClusterCore, list[Command]]:
+        """Return a core that has just started."""
+        core = ClusterCore(record("me"), ClusterSettings(), persisted, lambda: 0.5)
+        return core, core.start(self.at(0.0))
+
+    def at(self, second: float) -> Moment:
+        """Return a moment."""
+        return Moment(1000.0 + second, WALL + second)
+
+    def run_to(self, core: ClusterCore, until: float) -> list[Command]:
+        """Wake it whenever it is due until then; return its commands."""
+        commands: list[Command] = []
+        while (due := core.due()) is not None and due <= 1000.0 + until:
+            commands += core.wake(self.at(due - 1000.0))
+        return commands
+
+    def test_cluster_of_one(self) -> None:
+        """A node that knows no other publishes at once."""
+        core, commands = self.start()
+        self.assertIn(BecomePublisher, [type(each) for each in [*commands, *self.run_to(core, 0.1)]])
+
+    def test_reboot(self) -> None:
+        """With members known from before it listens first; when nobody comes it may be cut off, and waits."""
+        core, commands = self.start(PersistedState(3, 0, 0, (record("a"), record("b"), record("c"))))
+        commands += self.run_to(core, 60.0)
+        self.assertNotIn(BecomePublisher, [type(each) for each in commands])
+        commands += self.run_to(core, 140.0)
+        self.assertIn(BecomePublisher, [type(each) for each in commands])
+
+    def test_reboot_among_the_dead(self) -> None:
+        """Members that were dead already are not waited for."""
+        core, commands = self.start(PersistedState(3, 0, 0, (record("a"), record("b")), ("a", "b")))
+        self.assertIn(BecomePublisher, [type(each) for each in [*commands, *self.run_to(core, 3.0)]])
+
+    def test_incarnation_and_terms_go_on(self) -> None:
+        """A restart is a new incarnation, and the next claim is above all before."""
+        core, _ = self.start(PersistedState(incarnation=3, term=5 << 40))
+        self.run_to(core, 0.1)
+        self.assertEqual(core.record.incarnation, 4)
+        self.assertEqual(core.status(self.at(1.0)).round, 6)
+
+    def test_what_was_said_before_the_start(self) -> None:
+        """Records and points that come before the start are part of it; messages are not heard."""
+        core = ClusterCore(record("me"), ClusterSettings(), None, lambda: 0.5)
+        self.assertEqual(core.learn([record("a")], self.at(0.0)), [])
+        self.assertEqual(core.own_points(points(), self.at(0.0)), [])
+        self.assertEqual(core.receive("a", PeerAnnounce(records=(record("b"),)), self.at(0.0)), [])
+        self.assertIsNone(core.due())
+        sent = [each.message for each in core.start(self.at(1.0)) if isinstance(each, Send)]
+        self.assertTrue(any(isinstance(message, IntroPoints) for message in sent))
+        self.assertTrue(any(isinstance(message, Heartbeat) for message in sent))
+        self.assertEqual([member.id for member in core.status(self.at(1.0)).members], ["a"])
+
+    def test_oversleeps(self) -> None:
+        """A publisher that was not running for a while lets go of the seat before anything else."""
+        core, _ = self.start()
+        core.learn([record("a")], self.at(1.0))
+        self.run_to(core, 2.0)
+        commands = core.wake(self.at(60.0))
+        kinds = [type(each.message) if isinstance(each, Send) else type(each) for each in commands]
+        self.assertIn(StepDown, kinds)
+        self.assertLess(kinds.index(StepDown), kinds.index(LeaseRelease))
+        self.assertNotIn(SourcesChanged, kinds[: kinds.index(StepDown)])

@@ -1,0 +1,158 @@
+"""Tests for L{rustbalance.cluster.hearing}: one node, and what others say to it."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster.commands import PersistedState, Send
+from rustbalance.cluster.hearing import Hearing
+from rustbalance.cluster.membership import Member
+from rustbalance.cluster.messages import (
+    Heartbeat,
+    IntroPoints,
+    LeaseClaim,
+    LeaseRelease,
+    Message,
+    PeerAnnounce,
+    PeerState,
+    State,
+)
+from rustbalance.cluster.parts import Parts
+from rustbalance.cluster.settings import ClusterSettings
+from tests.cluster.group import heartbeat, points, record
+
+
+def member(parts: Parts, node: str) -> Member:
+    """Return what is known of a node."""
+    found = parts.members.get(node)
+    assert found is not None
+    return found
+
+
+class HearingTests(SynchronousTestCase):
+    """The node is called me; it knows a and b."""
+
+    def setUp(self) -> None:
+        """Be in the second incarnation and the tenth beat."""
+        same = ClusterSettings()
+        self.parts = Parts(record("me"), same, PersistedState(), lambda: 0.5, lambda it: it, lambda it: True)
+        self.parts.learn_records([record("a"), record("b")], 0.0)
+        self.parts.own.reincarnate(1)
+        self.parts.own.beat = 10
+        self.hearing = Hearing(self.parts)
+        self.parts.out.clear()
+
+    def hear(self, sender: str, message: Message, now: float = 1.0) -> list[tuple[str | None, Message]]:
+        """Let it hear something; return what it says to whom."""
+        self.parts.out.clear()
+        self.hearing.hear(sender, message, now)
+        return [(each.to, each.message) for each in self.parts.out if isinstance(each, Send)]
+
+    def test_strangers(self) -> None:
+        """A node that is no member is heard only when it announces records."""
+        for message in (heartbeat(1), points("x"), LeaseClaim(term=9, priority=1), LeaseRelease(term=9)):
+            self.assertEqual(self.hear("x", message), [])
+        self.assertEqual(self.parts.succession.lease.term, 0)
+        said = self.hear("x", PeerAnnounce(records=(record("x"),)))
+        self.assertIn("x", self.parts.table)
+        self.assertEqual(said[-1], ("x", PeerAnnounce(records=(self.parts.own.record,))))
+
+    def test_nobody_offers_for_another(self) -> None:
+        """Points that are not the sender's own are passed over."""
+        self.hear("a", points("b"))
+        self.assertFalse(self.parts.sources.usable("b", 0, 1.0))
+        self.hear("b", points("b"))
+        self.assertTrue(self.parts.sources.usable("b", 0, 1.0))
+
+    def test_refutes_its_death(self) -> None:
+        """Who is said to be dead begins a new incarnation and says so at once; old verdicts are not worth it."""
+        said = self.hear("a", heartbeat(1, states=[PeerState("me", 2, State.DEAD, 9)]))
+        self.assertEqual(self.parts.own.incarnation, 3)
+        self.assertTrue(self.parts.speak)
+        self.assertIn((None, PeerAnnounce(records=(self.parts.own.record,))), said)
+        self.hear("a", heartbeat(2, states=[PeerState("me", 2, State.DEAD, 10)]))
+        self.assertEqual(self.parts.own.incarnation, 3)
+
+    def test_learns_of_an_earlier_life(self) -> None:
+        """A node that has lost its state goes beyond whatever others remember of it."""
+        self.hear("a", heartbeat(1, states=[PeerState("me", 7, State.HEALTHY, 3)]))
+        self.assertEqual(self.parts.own.incarnation, 8)
+        self.hear("a", heartbeat(2, states=[PeerState("me", 8, State.HEALTHY, 3)]))
+        self.assertEqual(self.parts.own.incarnation, 9)
+
+    def test_corrects_an_earlier_incarnation(self) -> None:
+        """A node that is behind its own incarnation is told of it, and otherwise not heard."""
+        self.hear("a", heartbeat(5, incarnation=4))
+        ((to, answer),) = self.hear("a", heartbeat(9, incarnation=3, drained=True))
+        assert isinstance(answer, Heartbeat)
+        self.assertEqual((to, answer.states), ("a", (PeerState("a", 4, State.JOINING, 5),)))
+        self.assertFalse(member(self.parts, "a").drained)
+
+    def test_gives_its_points_to_who_lacks_them(self) -> None:
+        """Who takes us for initializing after we announced points gets them, but not twice in a moment."""
+        self.parts.own.offer(points(), 0.0)
+        self.parts.own.beat = 11
+        before = heartbeat(1, states=[PeerState("me", 2, State.INITIALIZING, 10)])
+        self.assertEqual([each for _, each in self.hear("a", before) if isinstance(each, IntroPoints)], [])
+        lacking = [heartbeat(beat, states=[PeerState("me", 2, State.INITIALIZING, 11)]) for beat in (2, 3, 4)]
+        ((to, message),) = self.hear("a", lacking[0], 1.0)
+        self.assertIsInstance(message, IntroPoints)
+        self.assertEqual(to, "a")
+        self.assertEqual(self.hear("a", lacking[1], 1.5), [])
+        self.assertEqual(len(self.hear("a", lacking[2], 2.0)), 1)
+
+    def test_direct_word_after_a_relayed_beat(self) -> None:
+        """What a node says of itself counts also when its beat has come by another way before."""
+        self.hear("b", heartbeat(1, states=[PeerState("a", 1, State.HEALTHY, 5)]))
+        self.hear("a", heartbeat(5, state=State.UNHEALTHY))
+        self.assertIs(member(self.parts, "a").declared, State.UNHEALTHY)
+
+    def test_out_of_order(self) -> None:
+        """What a node said earlier does not undo what it said later."""
+        self.hear("a", heartbeat(6, state=State.UNHEALTHY))
+        self.hear("a", heartbeat(5, state=State.HEALTHY))
+        self.assertIs(member(self.parts, "a").declared, State.UNHEALTHY)
+
+    def test_restart_by_another_way(self) -> None:
+        """That a node has started again may be heard from others first; its points are looked at anew."""
+        self.hear("a", heartbeat(5))
+        self.hear("b", heartbeat(1))
+        self.parts.members.settle(lambda each: True, 1.0)
+        self.parts.restless = False
+        self.hear("b", heartbeat(2, states=[PeerState("a", 1, State.HEALTHY, 6)]))
+        self.assertFalse(self.parts.restless)
+        self.hear("b", heartbeat(3, states=[PeerState("a", 2, State.HEALTHY, 1)]))
+        self.assertTrue(self.parts.restless)
+
+    def test_different_tables(self) -> None:
+        """A node that knows other records gets ours, not more often than every other heartbeat."""
+        everybody = PeerAnnounce(records=(self.parts.own.record, *self.parts.table))
+        self.assertEqual(self.hear("a", heartbeat(1)), [("a", everybody)])
+        self.assertEqual(self.hear("b", heartbeat(1), 2.0), [])
+        self.assertEqual(len(self.hear("a", heartbeat(2), 5.0)), 1)
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["a", "b", "x"]),
+                st.integers(0, 4),
+                st.integers(0, 9),
+                st.sampled_from(State),
+                st.sampled_from(["me", "a", "b"]),
+                st.sampled_from(State),
+            ),
+            max_size=30,
+        )
+    )
+    def test_any_talk(self, talk: list[tuple[str, int, int, State, str, State]]) -> None:
+        """Whatever others say, nothing is raised, and neither our incarnation nor any evidence goes back."""
+        self.setUp()
+        for second, (sender, incarnation, beat, state, subject, belief) in enumerate(talk):
+            incarnations, before = self.parts.own.incarnation, [each.evidence for each in self.parts.members]
+            states = [PeerState(subject, beat % 5, belief, incarnation)]
+            said = heartbeat(beat, incarnation=incarnation, state=state, states=states, term=beat, publisher=subject)
+            self.hear(sender, said, float(second))
+            self.assertGreaterEqual(self.parts.own.incarnation, incarnations)
+            for each, known in zip(self.parts.members, before, strict=True):
+                self.assertGreaterEqual(each.evidence, known)

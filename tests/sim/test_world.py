@@ -1,0 +1,135 @@
+"""Simulated clusters in any weather: a sample of what C{make sim-all} runs."""
+
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.cluster import succession
+from rustbalance.cluster.election import Claim
+from rustbalance.cluster.gossip import PeerTable
+from rustbalance.cluster.hearing import Hearing
+from rustbalance.cluster.membership import NEVER, Census, Member, Membership
+from rustbalance.cluster.messages import State
+from rustbalance.cluster.sources import Sources
+from rustbalance.cluster.speech import Speech
+from tests.sim.events import Agenda, Restless
+from tests.sim.many import complaint
+from tests.sim.weather import live_through
+
+SAMPLE = range(150)
+SEARCHED = 60
+"""Seeds within which a planted bug must show."""
+
+
+class WeatherTests(SynchronousTestCase):
+    """The real decisions, in bad weather and in the good weather after it."""
+
+    def test_sample(self) -> None:
+        """Nothing happens that must not, and everything comes right."""
+        self.assertEqual([line for seed in SAMPLE if (line := complaint(seed, 7))], [])
+
+    def test_other_sizes(self) -> None:
+        """Small clusters and a larger one are no different."""
+        for nodes, seeds in ((2, 20), (3, 20), (30, 1)):
+            self.assertEqual([line for seed in range(seeds) if (line := complaint(seed, nodes))], [], f"{nodes} nodes")
+
+    def test_same_seed_same_trace(self) -> None:
+        """A seed that goes wrong can be looked at again, event by event; another seed is another story."""
+        one, two = list[str](), list[str]()
+        first = live_through(4, story=one)
+        second = live_through(4, story=two)
+        self.assertEqual(one, two)
+        self.assertEqual(first.agenda.digest, second.agenda.digest)
+        self.assertNotEqual(first.agenda.digest, live_through(5).agenda.digest)
+
+    def test_time_that_does_not_pass(self) -> None:
+        """A timer that sets itself for now is found out."""
+        agenda = Agenda()
+
+        def again() -> None:
+            agenda.after(0.0, again)
+
+        again()
+        self.assertRaises(Restless, agenda.run_until, 1.0)
+
+
+class PlantedBugTests(SynchronousTestCase):
+    """The simulator finds what is wrong, and says what."""
+
+    def finds(self, planted: AbstractContextManager[object], *sentences: str) -> None:
+        """Let the sample run with a bug until something goes wrong."""
+        with planted:
+            found = next((line for seed in range(SEARCHED) if (line := complaint(seed, 7))), "nothing found")
+        self.assertTrue(any(sentence in found for sentence in sentences), found)
+
+    def test_old_news_kills(self) -> None:
+        """A verdict of death is believed whatever it rests on."""
+
+        def accuse(self: Membership, member: Member, incarnation: int, beat: int, now: float) -> bool:
+            if member.state is State.DEAD:
+                return False
+            member.incarnation, member.beat, member.state, member.dead_since = incarnation, beat, State.DEAD, now
+            return True
+
+        self.finds(patch.object(Membership, "accuse", accuse), "after a sign of life", "dead by evidence older")
+
+    def test_repeated_news_is_life(self) -> None:
+        """A beat that was heard before counts as a sign of life."""
+
+        def hear(self: Membership, member: Member, incarnation: int, beat: int, now: float) -> bool:
+            if (incarnation, beat) < member.evidence:
+                return False
+            member.incarnation, member.beat, member.heard, member.left = incarnation, beat, now, False
+            return True
+
+        self.finds(patch.object(Membership, "hear", hear), "publishes though it hears only", "sees")
+
+    def test_sleeper_buries_the_living(self) -> None:
+        """A node that hung takes the silence of that time for everybody's death."""
+        self.finds(patch.object(Membership, "excuse", lambda *_: None), "after a sign of life")
+
+    def test_terms_that_two_can_claim(self) -> None:
+        """A term is just a number."""
+        plain = patch.object(succession, "next_term", lambda seen, *_: seen + 1)
+        self.finds(plain, "published in one term")
+
+    def test_order_that_ignores_terms(self) -> None:
+        """Claims are ordered by name."""
+        by_name = patch.object(Claim, "outranks", lambda self, other: other is None or self.holder < other.holder)
+        self.finds(by_name, "believed are", "publishers", "took over")
+
+    def test_few_overwrite_many(self) -> None:
+        """A node that has lost most of the others goes on as if nothing were."""
+        self.finds(patch.multiple(Census, isolated=False, doubtful=False), "publishes though it hears only")
+
+    def test_points_never_asked_for(self) -> None:
+        """Points that were lost on the way are not sent again."""
+        self.finds(patch.object(Speech, "points", lambda *_: iter(())), "not of the right union")
+
+    def test_records_never_compared(self) -> None:
+        """Nodes that know different peers do not exchange them."""
+        self.finds(patch.object(PeerTable, "digest", lambda *_: b""), "sees", "not of the right union")
+
+    def test_old_points(self) -> None:
+        """Points are published for as long as their node lives, whether it still offers them or not."""
+
+        def unlimited(self: Sources, holding: object, now: float) -> object:
+            return (points for points in holding.sets.values() if points.inner)  # type: ignore[attr-defined]
+
+        self.finds(patch.object(Sources, "_sets", unlimited), "nobody offered")
+
+    def test_points_of_the_unhealthy(self) -> None:
+        """What a node says of its own health is not heard."""
+        original = Hearing._declared
+
+        def deaf(self: Hearing, member: Member, heartbeat: object, now: float) -> None:
+            original(self, member, heartbeat, now)  # type: ignore[arg-type]
+            member.declared = State.HEALTHY if member.declared is State.UNHEALTHY else member.declared
+
+        self.finds(patch.object(Hearing, "_declared", deaf), "says that it is unhealthy")
+
+    def test_the_dead_live_on(self) -> None:
+        """Silence is not noticed."""
+        self.finds(patch.object(Member, "missed_since", lambda self: float("inf")), "publishes though", "sees", "publ")
+        self.assertEqual(NEVER, float("-inf"))

@@ -39,7 +39,7 @@ class Conclusions:
         parts.members.settle(lambda member: parts.sources.usable(member.id, member.incarnation, now), now)
         self._report()
         self.census = parts.members.census(now)
-        self.discovering = any(each.state is State.JOINING and each.since <= self._started for each in parts.members)
+        self.discovering = self._is_discovering()
         self.due = min(parts.members.due(now), parts.sources.due(now))
         if self.census.doubtful and not self.census.isolated:
             self.due = min(self.due, now + parts.settings.heartbeat_interval / 2)
@@ -47,6 +47,12 @@ class Conclusions:
         if certain is not self.certainty or sources != self.sources:
             self.sources, self.certainty = sources, certain
             parts.out.append(SourcesChanged(sources, certain))
+
+    def _is_discovering(self) -> bool:
+        """Tell whether somebody who knows more than we do may be about to be heard for the first time."""
+        unheard = [each for each in self._parts.members if each.state is State.JOINING]
+        nobody_heard = len(unheard) == len(self._parts.members)
+        return any(nobody_heard or each.since <= self._started for each in unheard)
 
     def _wanted(self, now: float) -> tuple[dict[str, IntroPoints], Certainty]:
         parts = self._parts

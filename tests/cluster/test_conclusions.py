@@ -51,6 +51,23 @@ class ConclusionsTests(SynchronousTestCase):
         self.assertEqual(self.draw(8.0), (["me/primary"], Certainty.UNCERTAIN))
         self.assertTrue(self.conclusions.census.isolated)
 
+    def test_newcomer(self) -> None:
+        """Members that are learned of later are waited for when nobody has been heard yet, and else not."""
+        parts = self.parts
+        for name in "ab":
+            parts.members.hear(self.member(name), 1, 1, 1.0)
+        parts.members.expect("c", 100, 1.0)
+        self.draw(1.0)
+        self.assertFalse(self.conclusions.discovering)
+        alone = Parts(record("me"), parts.settings, PersistedState(), lambda: 0.5, lambda it: it, lambda it: True)
+        newcomer = Conclusions(alone)
+        newcomer.start(0.0)
+        newcomer.draw(0.0)
+        self.assertFalse(newcomer.discovering)
+        alone.members.expect("a", 100, 3.0)
+        newcomer.draw(3.0)
+        self.assertTrue(newcomer.discovering)
+
     def test_all_are_here(self) -> None:
         """When all are heard and their points are held, it is certain; when nothing changes, nothing is said."""
         for name in "ab":

@@ -66,7 +66,7 @@ class SimulatedNode:
         self.keys: tuple[bytes, ...] = ()
         self.up = self.hung = False
         self.target_healthy = self.able = True
-        self.drained = False
+        self.drained = self.outside = False
         self.sent_bytes = self.received_bytes = self.received_frames = 0
         self.sleeps: list[tuple[float, float]] = []
         self._boots = self._generation = 0
@@ -119,6 +119,14 @@ class SimulatedNode:
         self.up, self.keys = False, ()
         self.publishing.die()
 
+    def join(self, host: "SimulatedNode") -> None:
+        """Be let in by a member: it tells us who the others are, and them who we are."""
+        self.outside = False
+        self.seeds = (host.core.record, *host.core._parts.table)
+        self.do(self.core.learn(self.seeds, self.clock()))
+        host.do(host.core.learn([self.core.record], host.clock()))
+        self.tell_health()
+
     def wipe(self) -> None:
         """Lose what is on disk."""
         self.disk = Disk()
@@ -166,7 +174,8 @@ class SimulatedNode:
 
     def tell_health(self) -> None:
         """Hand on what the probes say."""
-        self.do(self.core.set_health(self.target_healthy, self.drained, self.clock(), able=self.able))
+        able = self.able and not self.outside
+        self.do(self.core.set_health(self.target_healthy, self.drained, self.clock(), able=able))
 
     # The shell that the real service is.
 

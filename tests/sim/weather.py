@@ -113,7 +113,7 @@ class Weather:
         self._world.agenda.after(40.0 * self._random.random(), _resume, node)
 
     def _return(self, node: SimulatedNode) -> None:
-        if node.disk.state is None:
+        if node.disk.state is None or node.outside:
             self._world.rejoin(node)
         else:
             node.boot()

@@ -57,17 +57,20 @@ class World:
             self.agenda.after(within * self.random.random(), node.boot)
 
     def rejoin(self, node: SimulatedNode) -> None:
-        """Boot a node that has lost its disk: it joins through some node that is up, or tries again."""
-        hosts = [other for other in self.nodes if other.up and not other.hung and other is not node]
-        if node.up:
+        """Boot a node that knows nobody; it joins through some node that is up, and publishes nothing before."""
+        if not node.up:
+            node.outside, node.seeds = True, ()
+            node.boot()
+            self.agenda.after(0.5 + 3 * self.random.random(), self._join, node)
+
+    def _join(self, node: SimulatedNode) -> None:
+        hosts = [other for other in self.up() if other is not node and not other.outside]
+        if not node.up or not node.outside:
             return
-        if not hosts:
-            self.agenda.after(5.0, self.rejoin, node)
-            return
-        host = self.random.choice(hosts)
-        node.seeds = (host.core.record, *host.core._parts.table)
-        node.boot()
-        host.do(host.core.learn([node.core.record], host.clock()))
+        if hosts and not node.hung:
+            node.join(self.random.choice(hosts))
+        else:
+            self.agenda.after(2.0, self._join, node)
 
     def store(self, node: SimulatedNode, directory: str, text: Text) -> bool:
         """A directory is sent a descriptor."""

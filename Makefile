@@ -31,7 +31,7 @@ unit: system                ## unit and property tests
 	$(TRIAL) $(UNIT)
 
 live: system                ## tests against real tor daemons on loopback
-	$(TRIAL)_live tests.live
+	TRIAL_ARGS=--temp-directory=_trial_temp_live $(BIN)/python -m tests.live
 
 sim: venv                   ## one simulated cluster, event by event: make sim SEED=7 NODES=7
 	$(BIN)/python -m tests.sim.run --seed $(or $(SEED),0) --nodes $(or $(NODES),7) $(ARGS)

@@ -17,15 +17,15 @@ install_packages() {
     command -v apt-get >/dev/null || { say "please install $* (only apt is known here)"; exit 1; }
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
     # A service that starts by itself on installation is not wanted: every tor here is a child of ours.
-    local policy=/usr/sbin/policy-rc.d made=
+    local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
+        trap "as_root rm -f '$policy'" EXIT
+        trap 'exit 130' INT TERM
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
-        made=1
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 ||
-        { [ -z "$made" ] || as_root rm -f "$policy"; exit 1; }
-    [ -z "$made" ] || as_root rm -f "$policy"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+    [ -z "$(trap -p EXIT)" ] || { as_root rm -f "$policy"; trap - EXIT INT TERM; }
 }
 
 python_command() {

@@ -76,8 +76,8 @@ def _check_beside(directory: Path, key: MasterKey) -> None:
     public = _contents(directory / PUBLIC_NAME)
     if public is not None and public != PUBLIC_HEADER + key.public:
         raise KeyFileError(f"{directory / PUBLIC_NAME}: must be the public key of the secret key beside it")
-    hostname = _contents(directory / HOSTNAME)
-    if hostname is not None and not _names(hostname, key.address):
+    named = _address_in(_contents(directory / HOSTNAME) or b"")
+    if named not in (None, key.address):
         raise KeyFileError(f"{directory / HOSTNAME}: must be the address of the secret key beside it")
 
 
@@ -90,10 +90,11 @@ def _contents(path: Path) -> bytes | None:
         raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _names(hostname: bytes, address: OnionAddress) -> bool:
+def _address_in(hostname: bytes) -> OnionAddress | None:
+    """Return the address in Tor's ``hostname`` file, None for a file of that name that is about something else."""
     with suppress(AddressError):
-        return OnionAddress.parse(hostname.decode("ascii", "replace").strip()) == address
-    return False
+        return OnionAddress.parse(hostname.decode("ascii", "replace").strip())
+    return None
 
 
 def create_master_key(path: Path) -> MasterKey:

@@ -7,10 +7,10 @@ In: a reactor and callables; out: Twisted services. Nothing here knows about Tor
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -18,6 +18,9 @@ from twisted.logger import Logger
 from rustbalance.moment import Moment
 
 T = TypeVar("T")
+
+#: The share of the time to stop that each service is certain to have, however long those before it take.
+RESERVED = 0.05
 
 
 def now() -> Moment:
@@ -119,9 +122,17 @@ class Periodic(Service):
             self.log.failure("periodic job {name} failed", name=self.name)
 
 
+@runtime_checkable
+class Hurried(Protocol):
+    """A service that can do its stopping in the time there is."""
+
+    def hurry(self, seconds: float) -> None:
+        """Be told, just before ``stopService``, that it has so many seconds."""
+
+
 class OrderedServices(MultiService):
     """
-    Children start in the order they were added and stop one after another, last first, each with a deadline.
+    Children start in the order they were added and stop one after another, last first, all within one deadline.
 
     A plain ``MultiService`` stops all at once and waits for ever (twisted/application/service.py).
     """
@@ -129,7 +140,7 @@ class OrderedServices(MultiService):
     log = Logger()
 
     def __init__(self, reactor: IReactorTime, patience: float) -> None:
-        """Wait up to ``patience`` seconds for each child to stop."""
+        """Wait up to ``patience`` seconds for all children together to stop."""
         super().__init__()
         self._reactor = reactor
         self._patience = patience
@@ -137,14 +148,24 @@ class OrderedServices(MultiService):
     def stopService(self) -> Deferred[None]:
         """Stop the children in turn; the Deferred fires when the last one is done or has overstayed."""
         Service.stopService(self)
-        return deferred(self._stop_each())
+        return deferred(self._stop_each(self._reactor.seconds() + self._patience))
 
-    async def _stop_each(self) -> None:
-        for child in reversed(list(self)):
-            await self._stop(child)
+    async def _stop_each(self, end: float) -> None:
+        """Let no child use up what those after it need to end at all: ``RESERVED`` of the whole for each of them."""
+        children = list(self)
+        for after, child in reversed(list(enumerate(children))):
+            reserved = after * RESERVED * self._patience
+            await self._stop(child, max(end - reserved - self._reactor.seconds(), 0.0))
 
-    async def _stop(self, child: IService) -> None:
+    async def _stop(self, child: IService, seconds: float) -> None:
+        name = getattr(child, "name", child)
+        if isinstance(child, Hurried):
+            child.hurry(seconds)
         try:
-            await maybeDeferred(child.stopService).addTimeout(self._patience, self._reactor)
+            await maybeDeferred(child.stopService).addTimeout(seconds, self._reactor)
+        except TimeoutError:
+            self.log.warn(
+                "{child} has not stopped within {seconds:.1f} s; it is left behind", child=name, seconds=seconds
+            )
         except Exception:
-            self.log.failure("{child} did not stop cleanly", child=getattr(child, "name", child))
+            self.log.failure("{child} did not stop cleanly", child=name)

@@ -36,6 +36,7 @@ from rustbalance.life import OrderedServices, now
 from rustbalance.mesh.stream_carrier import UnusableAddress
 from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.control_socket import ControlSocket
+from rustbalance.ops.lock import Lock
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
 from rustbalance.proxy.front import Front
 from rustbalance.proxy.pages import answer_reserved
@@ -110,6 +111,7 @@ class NodeService(OrderedServices):
         self._observer = observer
         self._began = now()
         self._config = checked
+        self._lock: Lock | None = None
 
     def setServiceParent(self, parent: IServiceCollection) -> None:  # noqa: N802
         """Join twistd's application, and give it our log observer."""
@@ -146,7 +148,9 @@ class NodeService(OrderedServices):
             raise SystemExit(1) from None
 
     def stopService(self) -> Deferred[None]:
-        """Stop the parts in turn, then wipe every secret."""
+        """Stop the parts in turn, then wipe every secret; a Tor that breaks meanwhile is not worth a word."""
+        if self.services:
+            self._tor.wind_down()
         return super().stopService().addBoth(self._stopped)
 
     def status(self) -> NodeStatus:
@@ -176,6 +180,7 @@ class NodeService(OrderedServices):
         config = self._config = load_config(self._path)
         require_locking(config.security.require_mlock)
         private_directory(config.state_dir)
+        self._lock = Lock(config.state_dir / "lock")
         self._key = load_master_key(config.master.identity_key_path)
         self._address = self._key.address
         check_master_address(config, self._address)
@@ -247,4 +252,6 @@ class NodeService(OrderedServices):
 
     def _stopped(self, result: None) -> None:
         wipe_all()
+        if self._lock is not None:
+            self._lock.release()
         self.log.info("stopped")

@@ -28,8 +28,12 @@ class Options(usage.Options):
         """
         Check the configuration before anything starts.
 
-        :raises twisted.python.usage.UsageError: with every complaint, one a line.
+        :raises twisted.python.usage.UsageError: with every complaint, one a line; or twistd is to change its user,
+            which it would do only after the state directory, the secrets and the sockets have become root's.
         """
+        twistd: Any = self.parent
+        if twistd is not None and any(twistd.get(name) is not None for name in ("uid", "gid")):
+            raise usage.UsageError("--uid and --gid of twistd do not work here; start twistd as that user instead")
         if self["config"] is None:
             raise usage.UsageError("which configuration? give --config FILE (rustbalance init makes one)")
         self["config"] = str(Path(self["config"]).absolute())

@@ -39,8 +39,13 @@ DIRECTIONS: dict[str, set[str]] = {
     | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"}
     | {"joining"},
     "tap": GROUND | {"life", "config", "node", "ops"},
-    "cli": GROUND | {"life", "secret_files", "key_files", "onion", "config", "cluster", "joining", "ops", "lab"},
-    "lab": GROUND | {"life", "secret_files", "key_files", "onion", "cluster", "config", "tor", "proxy", "ops", "cli"},
+    "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining"},
+    "lab": GROUND
+    | {"life", "secret_files", "key_files", "onion", "cluster", "config", "tor", "proxy", "ops"}
+    | {"provisioning"},
+    "cli": GROUND
+    | {"life", "secret_files", "key_files", "onion", "config", "cluster", "joining", "ops", "lab"}
+    | {"provisioning"},
 }
 
 #: Modules (or whole rooms) that decide and never act: no I/O, no clock, no randomness of their own.
@@ -151,6 +156,13 @@ class LayoutTests(SynchronousTestCase):
             and room(wanted) not in DIRECTIONS.get(room(name), set())
         ]
         self.assertEqual(wrong, [])
+
+    def test_directions_have_no_circle(self) -> None:
+        """Every room can be entered after all those that it may import from."""
+        entered: set[str] = set()
+        while ready := {name for name, wanted in DIRECTIONS.items() if wanted <= entered} - entered:
+            entered |= ready
+        self.assertEqual(set(DIRECTIONS) - entered, set())
 
     def test_every_room_is_known(self) -> None:
         """A new room says here which way its imports go."""

@@ -1,9 +1,9 @@
 """Tests for L{rustbalance.life}."""
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail
 from twisted.internet.task import Clock
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.life import OrderedServices, Periodic, Tasks, deferred, now, pause, within
@@ -22,6 +22,18 @@ class Recorder(Service):
         super().stopService()
         self.order.append(str(self.name))
         return self.answer
+
+
+class Hurrying(Recorder):
+    """One that never stops, though it is told how long it has."""
+
+    def __init__(self, name: str, order: list[str], told: list[tuple[str, float]]) -> None:
+        super().__init__(name, order, Deferred())
+        self.told = told
+
+    def hurry(self, seconds: float) -> None:
+        """Note it."""
+        self.told.append((str(self.name), seconds))
 
 
 class OrderedServicesTests(SynchronousTestCase):
@@ -45,17 +57,42 @@ class OrderedServicesTests(SynchronousTestCase):
         self.successResultOf(stopping)
 
     def test_a_child_that_overstays_is_left_behind(self) -> None:
-        """A child that never stops holds the others up for the deadline and no longer."""
+        """A child that never stops holds the others up, but leaves them a twentieth each; it costs one line."""
         Recorder("tor", self.order).setServiceParent(self.root)
         Recorder("stuck", self.order, Deferred()).setServiceParent(self.root)
         self.root.startService()
-        stopping = self.root.stopService()
-        self.clock.advance(4.9)
-        self.assertNoResult(stopping)
-        self.clock.advance(0.2)
+        with capturedLogs() as logs:
+            stopping = self.root.stopService()
+            self.clock.advance(4.7)
+            self.assertNoResult(stopping)
+            self.clock.advance(0.1)
         self.successResultOf(stopping)
         self.assertEqual(self.order, ["stuck", "tor"])
-        self.assertEqual(len(self.flushLoggedErrors(TimeoutError)), 1)
+        (said,) = [(event["log_level"], formatEvent(event)) for event in logs]
+        self.assertEqual(said, (LogLevel.warn, "stuck has not stopped within 4.8 s; it is left behind"))
+
+    def test_one_deadline_for_all(self) -> None:
+        """However many children overstay, the whole takes no longer; each is told how much it has."""
+        told: list[tuple[str, float]] = []
+        for name in ("tor", "front", "publisher"):
+            Hurrying(name, self.order, told).setServiceParent(self.root)
+        self.root.startService()
+        stopping = self.root.stopService()
+        for _ in range(501):
+            self.clock.advance(0.01)
+        self.successResultOf(stopping)
+        self.assertEqual([name for name, _ in told], ["publisher", "front", "tor"])
+        for (_, seconds), expected in zip(told, (4.5, 0.25, 0.25), strict=True):
+            self.assertApproximates(seconds, expected, 0.02)
+
+    def test_error(self) -> None:
+        """A child that fails to stop is an error with its traceback, and the others are stopped."""
+        Recorder("tor", self.order).setServiceParent(self.root)
+        Recorder("broken", self.order, fail(KeyError("oops"))).setServiceParent(self.root)
+        self.root.startService()
+        self.successResultOf(self.root.stopService())
+        self.assertEqual(self.order, ["broken", "tor"])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
 
 class PeriodicTests(SynchronousTestCase):

@@ -3,17 +3,20 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.ops.control_client import NoDaemon, ask
 from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.provisioning.new_node import create_node
+from rustbalance.testing.fake_tor_process import write_program
 
 PATIENCE = 20.0
 
@@ -70,6 +73,13 @@ class NodeTests(SynchronousTestCase):
                 time.sleep(0.05)
         raise AssertionError(f"no answer; status {child.poll()}")
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to become true."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
     def test_open_state_directory(self) -> None:
         """A state directory that others may enter is refused, with the mode it must have."""
         self.state.mkdir(mode=0o755)
@@ -88,8 +98,6 @@ class NodeTests(SynchronousTestCase):
 
     def test_taken_port(self) -> None:
         """A port that somebody else has is named."""
-        import socket
-
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
@@ -120,10 +128,7 @@ class NodeTests(SynchronousTestCase):
         status = self.status(child)
         self.assertEqual(status.health, Health.DOWN)
         self.assertEqual(status.onion_address, self.made.address.text)
-        end = time.monotonic() + PATIENCE
-        while self.status(child).instances[0].restarts < 1:
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.05)
+        self.until(lambda: self.status(child).instances[0].restarts > 0)
         self.assertTrue(any("Tor (primary)" in problem for problem in self.status(child).problems))
         child.send_signal(signal.SIGTERM)
         said, _ = child.communicate(timeout=PATIENCE)
@@ -132,6 +137,40 @@ class NodeTests(SynchronousTestCase):
         self.assertFalse((self.state / "control.sock").exists())
         self.assertFalse((self.state / "front.sock").exists())
 
+    def test_tor_that_ends_first(self) -> None:
+        """A Tor that goes while we are stopping, as at Ctrl-C, is neither reported nor started again."""
+        self.change('binary = "/bin/false"', f'binary = "{write_program(self.directory / "tor")}"')
+        child = self.start()
+        tor = self.serving(child)
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.connect(str(self.state / "front.sock"))
+            visitor.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+            self.until(lambda: self.status(child).proxy.connections_active == 1)
+            child.send_signal(signal.SIGTERM)
+            self.until(lambda: not (self.state / "front.sock").exists())
+            os.kill(tor, signal.SIGKILL)
+            self.until(lambda: not Path(f"/proc/{tor}").exists())
+            self.assertIsNone(child.poll())
+        said, _ = child.communicate(timeout=PATIENCE)
+        self.assertEqual(child.returncode, 0, said)
+        self.assertNotIn("failed", said)
+
+    def serving(self, child: subprocess.Popen[str]) -> int:
+        """Wait until the daemon's Tor serves and return its process id."""
+        self.until(lambda: self.status(child).instances[0].phase == "serving")
+        pid = self.status(child).instances[0].pid
+        assert pid is not None
+        return pid
+
+    def test_second_daemon_on_one_state(self) -> None:
+        """A daemon that shares nothing but the state directory with a running one leaves it and its Tor alone."""
+        first = self.start()
+        self.status(first)
+        self.change('state_dir = "state"', 'state_dir = "state"\ncontrol_socket = "other.sock"')
+        self.change("unix:state/front.sock", "unix:other-front.sock")
+        self.assertIn(f"another daemon is running: it holds {self.state / 'lock'}", self.refused())
+        self.status(first)
+
     def test_interrupt(self) -> None:
         """Ctrl-C ends it with status 0 as well."""
         child = self.start()
@@ -139,6 +178,21 @@ class NodeTests(SynchronousTestCase):
         child.send_signal(signal.SIGINT)
         said, _ = child.communicate(timeout=PATIENCE)
         self.assertEqual(child.returncode, 0, said)
+
+    def test_hung_tor_at_the_end(self) -> None:
+        """With the shortest deadline a Tor that hangs is killed in time, and nothing is left behind."""
+        self.change('binary = "/bin/false"', f'binary = "{write_program(self.directory / "tor")}"')
+        self.change("[node]", "shutdown_deadline_secs = 1\n[node]")
+        child = self.start()
+        tor = self.serving(child)
+        os.kill(tor, signal.SIGSTOP)
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        said, _ = child.communicate(timeout=PATIENCE)
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertEqual(child.returncode, 0, said)
+        self.assertNotIn("Traceback", said)
+        self.assertRaises(ProcessLookupError, os.kill, tor, 0)
 
     def test_nothing_secret_in_the_log(self) -> None:
         """At debug level too, neither the key nor where the target is stands in the log."""

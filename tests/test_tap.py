@@ -9,8 +9,8 @@ from pathlib import Path
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.node import NodeService
+from rustbalance.provisioning.new_node import create_node
 from rustbalance.tap import Options, makeService
 
 
@@ -21,6 +21,20 @@ class OptionsTests(SynchronousTestCase):
         """The missing option is named, with the command that makes a configuration."""
         error = self.assertRaises(UsageError, Options().parseOptions, [])
         self.assertIn("--config FILE", str(error))
+
+    def test_change_of_user(self) -> None:
+        """What twistd would do too late is refused in one line, as a daemon and in the foreground."""
+        for arguments in (["--uid", "65534"], ["--nodaemon", "--gid", "65534"]):
+            done = subprocess.run(
+                [Path(sys.executable).with_name("twistd"), *arguments, "rustbalance", "--config", "/none"],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("start twistd as that user instead", done.stdout + done.stderr)
+            self.assertNotIn("Traceback", done.stdout + done.stderr)
 
     def test_every_complaint(self) -> None:
         """A bad configuration is refused with all of its faults at once."""

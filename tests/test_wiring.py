@@ -7,13 +7,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.config import Config, load_config
 from rustbalance.coordination.carriers import Direct, OverTor, Wireguard
 from rustbalance.coordination.settings import Seed
 from rustbalance.key_files import create_master_key
 from rustbalance.mesh.wg_config import Endpoint
+from rustbalance.provisioning.new_node import create_node
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.wiring import (

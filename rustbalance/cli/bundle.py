@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from rustbalance.cli.options import told
-from rustbalance.cli.passphrase import get_passphrase, passphrase_options
+from rustbalance.provisioning.passphrase import get_passphrase, passphrase_options
 from rustbalance.secrets import Secret
 
 EPILOG = """\b
@@ -34,8 +34,8 @@ def bundle(
     directory: Path, out: Path | None, hours: float, passphrase_file: Path | None, passphrase_fd: int | None
 ) -> None:
     """Make a join bundle: encrypted, for one node, for a while."""
-    from rustbalance.cli.node_files import CONFIG
     from rustbalance.cluster.bundle import LEAST_PASSPHRASE
+    from rustbalance.provisioning.node_files import CONFIG
 
     config = directory / CONFIG
     told(config, _check)
@@ -59,8 +59,8 @@ def _check(config: Path) -> None:
 
 
 def _make(config: Path, passphrase: Secret, lifetime: float) -> str:
-    from rustbalance.cli.new_bundle import CannotBundle, make_bundle
     from rustbalance.cluster.bundle import BundleError
+    from rustbalance.provisioning.new_bundle import CannotBundle, make_bundle
 
     try:
         return make_bundle(config, passphrase, lifetime, time.time())  # noqa: TID251  (a command reads the clock)

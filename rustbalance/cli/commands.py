@@ -75,6 +75,9 @@ class OneLineErrors(click.Group):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
             return 1
+        except OSError as error:
+            click.echo(f"rustbalance: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+            return BAD_INPUT
         return status if isinstance(status, int) else 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from rustbalance.cli.node_files import NewNode
+    from rustbalance.provisioning.node_files import NewNode
 
 EPILOG = """\b
 Example:
@@ -42,8 +42,8 @@ def init(
     lab_include: Path | None,
 ) -> None:
     """Make the keys and the configuration of the first node in a directory."""
-    from rustbalance.cli.new_node import create_node
-    from rustbalance.cli.node_files import CannotMake
+    from rustbalance.provisioning.new_node import create_node
+    from rustbalance.provisioning.node_files import CannotMake
 
     try:
         made = create_node(

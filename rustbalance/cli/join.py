@@ -12,7 +12,7 @@ from typing import BinaryIO
 import click
 
 from rustbalance.cli.init import FILE, tell
-from rustbalance.cli.passphrase import get_passphrase, passphrase_options
+from rustbalance.provisioning.passphrase import get_passphrase, passphrase_options
 
 EPILOG = """\b
 Example:
@@ -45,9 +45,9 @@ def join(
     passphrase_fd: int | None,
 ) -> None:
     """Make a node from BUNDLE_FILE that joins the cluster when it starts."""
-    from rustbalance.cli.joined_node import create_joined_node
-    from rustbalance.cli.node_files import CannotMake, check_room, normal
     from rustbalance.cluster.bundle import BundleError, open_bundle
+    from rustbalance.provisioning.joined_node import create_joined_node
+    from rustbalance.provisioning.node_files import CannotMake, check_room, normal
 
     line = bundle_file.read(_LONGEST).decode("ascii", "replace")
     try:

@@ -5,6 +5,7 @@ Owns: the ``--config`` option with the place where it looks by itself, and how a
 command; out: the same command with a ``config`` argument of type ``Path``.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +43,7 @@ def existing(config: Path) -> Path:
 
     :raises click.UsageError: it is not; says how to name another.
     """
-    if not config.is_file():
+    if not os.path.isfile(config):
         raise click.UsageError(f"there is no configuration at {config}; name one with --config FILE, or make one: init")
     return config
 

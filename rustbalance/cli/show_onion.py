@@ -33,4 +33,4 @@ def _address(path: Path) -> str:
     try:
         return address_of_key(path).text
     except KeyFileError as error:
-        raise click.UsageError(f"{error}; it must be a 32-byte seed, a 64-byte key or Tor's 96-byte file") from None
+        raise click.UsageError(str(error)) from None

@@ -77,7 +77,7 @@ def _print_each(answers: Iterator[NodeStatus | str]) -> int:
 
 def _show_each(answers: Iterator[NodeStatus | str], live: bool) -> int:
     """Show each answer; a live one takes the place of the one before."""
-    from rustbalance.cli import status_page
+    from rustbalance.ops import status_page
 
     if not live:
         answer = next(answers)

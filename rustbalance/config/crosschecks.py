@@ -129,7 +129,7 @@ def _sockets_differ(draft: Draft) -> None:
     for name in ("control_socket", "listen", "target.address", "tor.control_socket"):
         value = draft.values.get(name)
         path = value.path if isinstance(value, UnixPath) else value
-        if not isinstance(path, Path):
+        if not isinstance(path, Path) or any(complaint.key == name for complaint in draft.complaints):
             continue
         if path in seen:
             draft.complain(name, f"must not be the same socket as {seen[path]}")

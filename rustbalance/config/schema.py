@@ -42,7 +42,7 @@ class Node(Section, frozen=True, kw_only=True):
     hidden_service_dir: Annotated[
         Path,
         found_out(
-            keys.path("External Tor: where the service's directory lies; that Tor must be able to read it."),
+            keys.path("External Tor: where the service's directory lies; that Tor must run as the same user as we."),
             "`<state_dir>/hidden_service`",
         ),
     ] = Path()
@@ -124,7 +124,7 @@ class Publish(Section, frozen=True, kw_only=True):
     """When the descriptors are uploaded, and what is enough."""
 
     refresh_interval_secs: Annotated[
-        float, keys.seconds("Upload again after this time even if nothing changed.", 1, 7200)
+        float, keys.seconds("Upload again after this time even if nothing changed.", 1, 5400)
     ] = 600
     takeover_grace_secs: Annotated[
         float, later(keys.seconds("How long a new publisher waits for the old one.", 0, 300))

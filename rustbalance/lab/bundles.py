@@ -8,11 +8,11 @@ Blocks for as long as Argon2id takes: call it in a thread.
 
 from pathlib import Path
 
-from rustbalance.cli.new_bundle import make_bundle
-from rustbalance.cli.passphrase import get_passphrase
 from rustbalance.cluster.bundle import Bundle, open_bundle
 from rustbalance.files import write_atomically
 from rustbalance.life import now
+from rustbalance.provisioning.new_bundle import make_bundle
+from rustbalance.provisioning.passphrase import get_passphrase
 from rustbalance.secret_files import encode_base64, write_secret
 from rustbalance.secrets import Secret
 
@@ -32,7 +32,7 @@ def invite(config: Path, passphrase_file: Path, out: Path) -> Bundle:
     """
     Have the node with this configuration make a bundle, carry it over in the file ``out``, and open that.
 
-    :raises rustbalance.cli.new_bundle.CannotBundle: nobody can join through this node.
+    :raises rustbalance.provisioning.new_bundle.CannotBundle: nobody can join through this node.
     :raises rustbalance.cluster.bundle.BundleError: there is not enough memory.
     """
     with get_passphrase(passphrase_file, None, twice=True) as passphrase:

@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 
-from rustbalance.cli.status_page import screen
 from rustbalance.lab.checks import checks
 from rustbalance.lab.child import ChildEnded
 from rustbalance.lab.network import NetworkNotUsable, TorNotFound
@@ -20,6 +19,7 @@ from rustbalance.lab.takeover import takeover
 from rustbalance.lab.visiting import Visiting
 from rustbalance.lab.whole import Lab
 from rustbalance.life import pause
+from rustbalance.ops.status_page import screen
 
 PERIOD = 2.0
 ENOUGH = 99.0

@@ -15,8 +15,6 @@ from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
 
-from rustbalance.cli.joined_node import create_joined_node
-from rustbalance.cli.new_node import create_node
 from rustbalance.cluster.bundle import Bundle
 from rustbalance.config import find_places
 from rustbalance.files import private_directory
@@ -25,6 +23,8 @@ from rustbalance.lab.state import NodeState
 from rustbalance.life import pause, within
 from rustbalance.ops.control_client import NoAnswer, NoDaemon, ask
 from rustbalance.ops.status import NodeStatus
+from rustbalance.provisioning.joined_node import create_joined_node
+from rustbalance.provisioning.new_node import create_node
 
 POLL = 0.25
 ENDING = 20.0
@@ -48,7 +48,7 @@ class LabNode:
         Make the keys and the configuration: of a first node, or with ``bundle`` of one that joins.
 
         :param carrier: how a first node speaks with others; a bundle brings that along.
-        :raises rustbalance.cli.node_files.CannotMake: the path is too long, or the target is none.
+        :raises rustbalance.provisioning.node_files.CannotMake: the path is too long, or the target is none.
         """
         shutil.rmtree(directory, ignore_errors=True)
         private = private_directory(directory)

@@ -100,7 +100,7 @@ def holder(directory: Path) -> int | None:
     """
     try:
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return None
     try:
         return None if _locked(lock) else int(os.read(lock, 20) or b"0")

@@ -24,9 +24,10 @@ _DATE = re.compile(rb"2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d")
 _PARAM = re.compile(rb"([!-<>-~]+)=(-?\d{1,10})")
 _SRV = re.compile(rb"\d+ ([A-Za-z0-9+/]{43}=)")
 # One match per relay, the lines after the first in any order: nickname, identity, microdescriptor, flags, protocols.
+# Not possessive, though nothing follows that could backtrack: Python before 3.11.5 loses the groups inside (gh-101955).
 _RELAY = re.compile(
     rb"\nr ([A-Za-z0-9]{1,19}) ([A-Za-z0-9+/]{27}) [^\n]*"
-    rb"(?:\n(?:[^rmsp\n][^\n]*|m ([A-Za-z0-9+/]{43})(?: [^\n]*)?|s ([^\n]*)|pr ([^\n]*)|(?![rm] )[^\n]*))*+"
+    rb"(?:\n(?:[^rmsp\n][^\n]*|m ([A-Za-z0-9+/]{43})(?: [^\n]*)?|s ([^\n]*)|pr ([^\n]*)|(?![rm] )[^\n]*))*"
 )
 _HSDIR_VERSIONS = re.compile(rb"(?:^| )HSDir=([\d,-]*)(?: |$)")
 _HSDIR_V3 = 2

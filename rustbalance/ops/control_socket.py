@@ -8,7 +8,6 @@ Clients are few and trusted, but may hang: whoever sends no whole line in time, 
 dropped, and so is one client too many.
 """
 
-import fcntl
 import os
 import socket
 import stat
@@ -34,6 +33,8 @@ from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from zope.interface import implementer
 
+from rustbalance.ops.lock import AlreadyRunning, Lock
+
 #: Longest request, in bytes.
 LONGEST_LINE = 4096
 #: How long a client may be silent, in seconds.
@@ -41,10 +42,6 @@ PATIENCE = 10.0
 MOST_CLIENTS = 16
 
 Verbs = Mapping[str, Callable[[], msgspec.Struct]]
-
-
-class AlreadyRunning(OSError):
-    """Another daemon holds this control socket: two of them must not share a state directory."""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,7 +177,7 @@ class ControlSocket(Service):
         self._path = path
         self._reactor: Any = reactor
         self._conversations = _Conversations(verbs, reactor)
-        self._lock: int | None = None
+        self._lock: Lock | None = None
         self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
@@ -191,7 +188,7 @@ class ControlSocket(Service):
         :raises OSError: something at ``path`` is no socket, or the socket cannot be made.
         """
         super().privilegedStartService()
-        self._lock = _lock(self._path)
+        self._lock = Lock(self._path.with_name(self._path.name + ".lock"))
         try:
             _remove_stale(self._path)
             self._port = _listen(self._reactor, self._path, self._conversations)
@@ -228,19 +225,7 @@ class ControlSocket(Service):
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
-            os.close(lock)
-
-
-def _lock(path: Path) -> int:
-    """Take the lock of the socket at ``path``; the kernel lets go of it when the process ends, however it ends."""
-    beside = path.with_name(path.name + ".lock")
-    lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunning(f"another daemon is running: it holds {beside}") from None
-    return lock
+            lock.release()
 
 
 def _remove_stale(path: Path) -> None:

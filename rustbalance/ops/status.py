@@ -160,7 +160,7 @@ def judge(
     """
     of_cluster = () if cluster is None else cluster.problems
     found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *of_cluster, *problems)
-    published = any(descriptor.revision is not None for descriptor in descriptors)
+    published = any(descriptor.age_secs is not None for descriptor in descriptors)
     reachable = (
         any(instance.phase == "serving" for instance in instances if instance.name != SCOUT)
         and (published or (cluster is not None and cluster.serves_us))

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-_AUTHORITY = re.compile(rb"(?:[^@]*@)*+(\[[^\]]*\]|[^:@]*)(?::([0-9]*))?", re.DOTALL)
+_AUTHORITY = re.compile(rb"(?:.*@)?(\[[^\]]*\]|[^:@]*)(?::([0-9]*))?", re.DOTALL)
 _ABSOLUTE = re.compile(rb"(?:(?:https?|wss?):[/\\]*+|[/\\]{2,}+)([^/\\?#]*+)(.*)", re.IGNORECASE | re.DOTALL)
 DEFAULT_PORTS = {False: 80, True: 443}
 

@@ -76,9 +76,9 @@ class Lane:
     The upload that a directory has not answered yet; ``HS_DESC UPLOADED`` can only mean this one.
 
     ``floor`` tells the publish it belongs to (see ``track.Track``), ``revision`` the text. Until ``deadline`` nothing
-    else goes to that directory. From then to ``quiet_until`` (``expired``) the answer may still come, so only another
-    text of the same publish may go there: whichever is confirmed, the directory has what it should have. An upload that
-    has been repeated is taken for dead. Both times are monotonic seconds.
+    else goes to that directory. From then, or when the control connection broke (``expired``), to ``quiet_until`` the
+    answer may still come, so only another text of the same publish may go there: whichever is confirmed, the directory
+    has what it should have. An upload that has been repeated is taken for dead. Both times are monotonic seconds.
     """
 
     blinded: bytes

@@ -142,9 +142,15 @@ class Jobs:
         for seat in plan:
             built = await self._build(seat, merged.inner, plan.max_descriptor_size)
             self.texts[seat.blinded_public] = built
-            self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, seat.directories, self.now()))
+            directories = self._directories(seat)
+            self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, directories, self.now()))
         self.texts = {seat.blinded_public: self.texts[seat.blinded_public] for seat in plan}
         return expiry(merged.inner)
+
+    def _directories(self, seat: SeatPlan) -> tuple[str, ...]:
+        """Return who is responsible for ``seat`` by now: the ring may have changed while the text was made."""
+        current = (each for each in self.ring.plan or () if each.blinded_public == seat.blinded_public)
+        return next(current, seat).directories
 
     async def _build(self, seat: SeatPlan, inner: InnerLayer, max_size: int, lead: float = 0.0) -> Built:
         async with self._building:

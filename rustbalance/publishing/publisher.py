@@ -173,14 +173,17 @@ class Publisher(Service):
         )
 
     def problems(self) -> tuple[str, ...]:
-        """Return in plain sentences what keeps the descriptors from being published; nothing when they are."""
+        """
+        Return in plain sentences what keeps us from publishing; nothing when nothing does.
+
+        How far each descriptor has got is in ``status``, and ``rustbalance.ops.status.judge`` says it.
+        """
         if self._control is None:
             return ()
         if not self._leading:
             return tuple(problem for problem in (self._ring.problem, *self._jobs.problems.values()) if problem)
         waiting = self._schedule.obstacle(self._now())
-        seats = [report.problem(each) for each in self.status()]
-        found = [self._ring.problem or waiting, *self._jobs.problems.values(), *seats]
+        found = [self._ring.problem or waiting, *self._jobs.problems.values()]
         return tuple(problem for problem in found if problem is not None)
 
     # What the instance tells us.
@@ -201,7 +204,7 @@ class Publisher(Service):
         self._control = None
         self._tasks.cancel()
         self._publishing.cancel()
-        self._uploads.disconnected()
+        self._uploads.disconnected(gone=self._instance.mode == "managed")
         self._do(self._schedule.lost(self._now()))
         self._jobs.offer(NO_POINTS)
         self._jobs.cluster.able(False)
@@ -242,17 +245,22 @@ class Publisher(Service):
             case Raise():
                 self._publishing.spawn("raising a revision counter", self._jobs.raise_counter(command))
 
-    def _arm(self) -> None:
-        """Set the one timer to the next second at which a core wants to look at the clock."""
+    def _arm(self, least: float = 0.0) -> None:
+        """Set the one timer to the second at which a core wants to look at the clock, ``least`` seconds off or more."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         dues = [due for due in (self._schedule.due(), self._uploads.due()) if due is not None]
         if dues and self._control is not None:
-            self._timer = self._reactor.callLater(max(0.0, min(dues) - self._now().mono), self._wake)
+            self._timer = self._reactor.callLater(max(least, min(dues) - self._now().mono), self._wake)
 
     def _wake(self) -> None:
         now = self._now()
-        self._do([*self._uploads.wake(now), *self._schedule.wake(now)])
+        try:
+            self._do([*self._uploads.wake(now), *self._schedule.wake(now)])
+        except Exception:
+            # Nothing would ever be due again without the timer; the pause keeps an error that lasts from spinning.
+            self.log.failure("looking at the clock failed")
+            self._arm(self._jobs.settings.retry_least)
 
     def _report(self, progress: Progress) -> None:
         line = report.outcome(progress, self._jobs.points(progress.blinded), self._jobs.reason)

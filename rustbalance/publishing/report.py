@@ -35,14 +35,6 @@ def shortfall(progress: Progress) -> str | None:
     return f"{missing} of {progress.directories} directories did not confirm: {', '.join(progress.reasons)}"
 
 
-def problem(status: DescriptorStatus) -> str | None:
-    """Return what is wrong with a descriptor as a whole, None when enough directories hold it."""
-    if status.published:
-        return None
-    why = f" ({status.problem})" if status.problem else ""
-    return f"the {status.seat} descriptor is confirmed by {status.confirmed} of {status.directories} directories{why}"
-
-
 def outcome(progress: Progress, points: int, reason: str) -> str:
     """Return the line that a publish, made for ``reason``, is remembered by."""
     done = "Published" if progress.published else "Could not publish"

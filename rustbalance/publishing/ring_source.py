@@ -83,22 +83,30 @@ class RingSource:
         """Make a plan now and whenever it may have changed, until cancelled; after an error try again."""
         while True:
             self._news = Deferred()
-            if await self._refresh(source) and self.plan is not None:
-                on_plan(self.plan)
+            await self._refresh(source, on_plan)
             with suppress(TimeoutError):
                 await within(self._delay(), self._reactor, self._news)
 
-    async def _refresh(self, source: DirectorySource) -> bool:
+    async def _refresh(self, source: DirectorySource, on_plan: Callable[[PublicationPlan], None]) -> None:
         try:
-            self.plan = await self._make(source)
+            plan = self.plan = await self._make(source)
         except CancelledError:
             raise
         except Exception as error:
             self._short += 1
             self._note_problem(f"the responsible directories cannot be told: {error}")
-            return False
-        self._short = self._short + 1 if self.plan.missing_microdescriptors else 0
+            return
         self._note_problem(None)
+        taken = self._tell(plan, on_plan)
+        self._short = 0 if taken and not plan.missing_microdescriptors else self._short + 1
+
+    def _tell(self, plan: PublicationPlan, on_plan: Callable[[PublicationPlan], None]) -> bool:
+        """Return whether ``on_plan`` took the plan; an error of its own must not end the following."""
+        try:
+            on_plan(plan)
+        except Exception:
+            self.log.failure("a plan for publishing could not be taken up")
+            return False
         return True
 
     async def _make(self, source: DirectorySource) -> PublicationPlan:

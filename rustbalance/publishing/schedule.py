@@ -93,6 +93,7 @@ class Schedule:
     _points_since: float = 0.0
     _expires: float = float("inf")
     _asked: bool = False
+    _unfinished: bool = False
     _building: Issue | None = None
     _last: Issue | None = None
     _last_at: float = float("-inf")
@@ -108,6 +109,7 @@ class Schedule:
 
     def lost(self, now: Moment) -> list[Command]:
         """Tor is gone, its introduction points with it."""
+        self._unfinished = self._unfinished or self._building is not None
         self._connected, self._building = False, None
         self._outline, self._points_since = Outline(), now.mono
         return self.wake(now)
@@ -173,7 +175,7 @@ class Schedule:
 
     def not_built(self, now: Moment) -> list[Command]:
         """They could not be made."""
-        self._building = None
+        self._building, self._unfinished = None, True
         self._failures += 1
         self._retry_at = now.mono + self.backoff(self._failures)
         return self.wake(now)
@@ -237,7 +239,8 @@ class Schedule:
             return
         if now.mono < self._last_at + self._gap or not self._good_enough(now):
             return
-        self._building, self._asked = Issue(self._outline, _keys(self._plan)), False
+        self._building = Issue(self._outline, _keys(self._plan))
+        self._asked = self._unfinished = False
         calm = now.mono - self._last_at > 4 * self._gap
         self._gap = self.settings.gap_least if calm else min(2 * self._gap, self.settings.gap_most)
         self._last_at, self._retry_at = now.mono, None
@@ -261,6 +264,8 @@ class Schedule:
             return "the time period changed"
         if self._asked:
             return "on request"
+        if self._unfinished:
+            return "another attempt"
         return "refresh" if now.mono >= self._refresh_at() else None
 
     def _rotated(self, now: Moment) -> bool:

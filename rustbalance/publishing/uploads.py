@@ -77,10 +77,17 @@ class Uploads:
         self._connected = True
         return self.wake(now)
 
-    def disconnected(self) -> None:
-        """Tor is gone, and what was under way with it."""
+    def disconnected(self, *, gone: bool) -> None:
+        """
+        Tor cannot be asked any more.
+
+        When it is ``gone``, what was under way is too. Otherwise answers may still come, over the next connection.
+        """
         self._connected = False
-        self._lanes.clear()
+        if gone:
+            self._lanes.clear()
+        for lane in self._lanes.values():
+            lane.expired = True
         for track in self._tracks.values():
             track.interrupt()
 

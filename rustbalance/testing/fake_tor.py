@@ -19,20 +19,12 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 from twisted.test import iosim
 
+from rustbalance.testing.tor_values import Posted, escaped, settings, shown
+
 VERSION = "0.4.9.11"
 _NONCE = bytes(32)
-_PAIR = re.compile(r'(\w+)(?:=(?:"((?:[^"\\]|\\.)*)"|(\S*)))?')
 _FINGERPRINT = re.compile(r"\$?([0-9A-Fa-f]{40})(?:[~=]\w+)?")
 _LABEL = re.compile(r"[a-z2-7]{56}")
-
-
-@dataclass(frozen=True)
-class Posted:
-    """One HSPOST that was accepted."""
-
-    text: bytes
-    address: str
-    directories: tuple[str, ...]
 
 
 @dataclass
@@ -61,7 +53,7 @@ class FakeTor:
         self.info = {
             "version": VERSION,
             "signal/names": "RELOAD NEWNYM HEARTBEAT",
-            "events/names": "CIRC CIRC_MINOR STREAM HS_DESC HS_DESC_CONTENT STATUS_CLIENT",
+            "events/names": "CIRC CIRC_MINOR STREAM CONF_CHANGED HS_DESC STATUS_CLIENT",
             "onions/current": "",
             "onions/detached": "",
             "circuit-status": "",
@@ -77,11 +69,21 @@ class FakeTor:
         self.info["status/bootstrap-phase"] = text
         self.emit(f"STATUS_CLIENT {text}")
 
-    def emit(self, text: str, block: bytes | None = None) -> None:
-        """Send an event, with a data block if given, to each connection that has asked for its kind."""
+    def emit(self, text: str) -> None:
+        """Send an event, of one line or several, to each connection that has asked for its kind."""
         for connection in list(self.connections):
-            if text.split(" ", 1)[0] in connection.events:
-                connection.send_event(text, block)
+            if text.split(maxsplit=1)[0] in connection.events:
+                connection.send_event(text)
+
+    def reload(self) -> None:
+        """Forget what was set through a control port, as at SIGHUP, and say so."""
+        self.options, self.publishing = [], "1"
+        self.changed([("HiddenServiceOptions", ""), ("PublishHidServDescriptors", "1")])
+
+    def changed(self, settings: list[tuple[str, str]]) -> None:
+        """Tell whoever wants to know that these options have changed."""
+        lines = [f"{key}={shown(value)}" if value else key for key, value in settings]
+        self.emit("\n".join(["CONF_CHANGED", *lines]))
 
     def connection(self) -> "FakeControlConnection":
         """Return the server side of a new connection."""
@@ -132,14 +134,12 @@ class FakeControlConnection(LineReceiver):
         if self.transport is not None:
             self.transport.loseConnection()
 
-    def send_event(self, text: str, block: bytes | None) -> None:
-        """Send one asynchronous reply."""
-        if block is None:
-            self.sendLine(b"650 " + text.encode())
-            return
-        self.sendLine(b"650+" + text.encode())
-        self._send_block(block)
-        self.sendLine(b"650 OK")
+    def send_event(self, text: str) -> None:
+        """Send one asynchronous reply; one of several lines is followed by OK."""
+        *lines, last = [*text.split("\n"), "OK"] if "\n" in text else [text]
+        for line in lines:
+            self.sendLine(b"650-" + line.encode())
+        self.sendLine(b"650 " + last.encode())
 
     def lineReceived(self, line: bytes) -> None:
         """Take a command, or a line of the data that follows one."""
@@ -176,7 +176,7 @@ class FakeControlConnection(LineReceiver):
         methods = ["HASHEDPASSWORD"] if self.tor.password is not None else []
         if self.tor.cookie is not None:
             methods += ["COOKIE", "SAFECOOKIE"] if self.tor.safe_cookie else ["COOKIE"]
-        cookie = f' COOKIEFILE="{self.tor.cookie}"' if self.tor.cookie is not None else ""
+        cookie = f' COOKIEFILE="{escaped(str(self.tor.cookie))}"' if self.tor.cookie is not None else ""
         yield f"250-AUTH METHODS={','.join(methods or ['NULL'])}{cookie}"
         yield f'250-VERSION Tor="{VERSION}"'
         yield "250 OK"
@@ -243,12 +243,12 @@ class FakeControlConnection(LineReceiver):
         if rest not in known:
             yield f'552 Unrecognized configuration key "{rest}"'
             return
-        lines = [f"{key}={value}" for key, value in known[rest]] or [rest]
+        lines = [f"{key}={shown(value)}" for key, value in known[rest]] or [rest]
         yield from (f"250-{line}" for line in lines[:-1])
         yield f"250 {lines[-1]}"
 
     def _answer_setconf(self, rest: str, body: bytes) -> Iterator[str]:
-        pairs = [(key, re.sub(r"\\(.)", r"\1", quoted) or plain) for key, quoted, plain in _PAIR.findall(rest)]
+        pairs = settings(rest)
         services = [(key, value) for key, value in pairs if key.startswith("HiddenService")]
         instance = ("HiddenServiceOnionBalanceInstance", "1") in services
         for key, value in services:
@@ -259,11 +259,13 @@ class FakeControlConnection(LineReceiver):
             self.tor.options = services
         self.tor.publishing = dict(pairs).get("PublishHidServDescriptors", self.tor.publishing)
         yield "250 OK"
+        self.tor.changed(pairs)
 
     def _answer_resetconf(self, rest: str, body: bytes) -> Iterator[str]:
         if rest == "HiddenServiceDir":
             self.tor.options = []
         yield "250 OK"
+        self.tor.changed([("HiddenServiceOptions", "")])
 
     def _answer_hspost(self, rest: str, body: bytes) -> Iterator[str]:
         words = [word.partition("=") for word in rest.split()]

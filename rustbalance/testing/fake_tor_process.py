@@ -2,12 +2,14 @@
 A FakeTor as a process of its own, to be started where a tor is expected.
 
 Owns: reading the few lines of a torrc that matter, listening on its control socket, and ending as tor does. In:
-``-f TORRC``; out: a process that is bootstrapped at once and has the services of its torrc. ``write_program`` makes a
+``-f TORRC``; out: a process that is bootstrapped at once and has the services of its torrc and
+the circuits of a file beside it. ``write_program`` makes a
 file that can stand for ``tor.binary``.
 """
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from twisted.internet.task import react
 
 from rustbalance.testing.fake_tor import FakeControlConnection, FakeTor
 
+#: A file beside the torrc that holds what GETINFO circuit-status is to say.
+CIRCUITS = "circuits"
 _LINE = re.compile(r"^(\w+) +(.*)$", re.MULTILINE)
 
 
@@ -62,13 +66,15 @@ def main(reactor: Any, *arguments: str) -> Deferred[None]:
     """Listen until the owner leaves or a signal comes."""
     torrc = Path(arguments[arguments.index("-f") + 1])
     tor, control = from_torrc(torrc.read_text())
+    with suppress(FileNotFoundError):
+        tor.info["circuit-status"] = torrc.with_name(CIRCUITS).read_text()
     listening = UNIXServerEndpoint(reactor, str(control)).listen(tor.factory())
     listening.addErrback(over.errback)
     return over
 
 
 def _bare(value: str) -> str:
-    return value[1:-1] if value.startswith('"') else value
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 if __name__ == "__main__":

@@ -70,12 +70,16 @@ class Patience:
     """
     Deadlines in seconds.
 
-    ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life.
+    ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life,
+    ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor that is still there),
+    ``introductions`` for one that serves to have introduction points (again).
     """
 
     command: float = 10.0
     bulk: float = 60.0
     check: float = 5.0
+    start: float = 30.0
+    introductions: float = 120.0
 
 
 class TorControl:
@@ -148,7 +152,7 @@ class TorControl:
         await self.ask(f"RESETCONF {key}")
 
     async def signal(self, name: str) -> None:
-        """Send a signal such as NEWNYM or HEARTBEAT."""
+        """Send a signal such as NEWNYM (control-spec 3.7)."""
         await self.ask(f"SIGNAL {name}")
 
     async def take_ownership(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR")
+SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,17 @@ class DescriptorUploadFailed:
 
 
 @dataclass(frozen=True)
-class DescriptorContent:
-    """What HSFETCH brought from one directory; ``text`` is empty when it brought nothing."""
+class ServicesReconfigured:
+    """
+    The onion services in Tor's configuration, or whether Tor publishes them, have been changed by anybody: us as well.
 
-    address: OnionAddress
-    fingerprint: str
-    blinded: str
-    text: bytes
+    A reload (SIGHUP) is told in this way too; it takes away whatever SETCONF has set.
+    """
 
 
 @dataclass(frozen=True)
 class ConsensusArrived:
     """Tor has a newer consensus."""
-
-
-@dataclass(frozen=True)
-class EnoughDirectoryInfo:
-    """Whether Tor knows enough relays to build circuits."""
-
-    enough: bool
 
 
 @dataclass(frozen=True)
@@ -89,9 +81,8 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
-    | DescriptorContent
+    | ServicesReconfigured
     | ConsensusArrived
-    | EnoughDirectoryInfo
     | BootstrapProgress
     | IntroductionCircuit
 )
@@ -99,17 +90,18 @@ Event = (
 #: Reasons of ``HS_DESC FAILED`` that belong to an upload; Tor uses the same event for fetches.
 _UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
 _KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_BLANK = re.compile(r"[ \n]")
 _RELAY = re.compile(r"\$?([0-9A-F]{40})(?:[~=]\w+)?")
 
 
 def parse_event(text: str) -> Event | None:
     """Return what ``text`` (one event, several lines joined by newlines) says, or None when it is nothing to us."""
-    name, _, rest = text.partition(" ")
+    name, *rest = _BLANK.split(text, maxsplit=1)
     reader = _READERS.get(name)
     if reader is None:
         return None
     try:
-        return reader(rest)
+        return reader("".join(rest))
     except (AddressError, LookupError, ValueError):
         return None
 
@@ -133,7 +125,7 @@ def _client_status(text: str) -> Event | None:
     _, action, *_ = text.split(" ", 2)
     if action == "BOOTSTRAP":
         return parse_bootstrap(text)
-    return _STATUS.get(action)
+    return ConsensusArrived() if action == "CONSENSUS_ARRIVED" else None
 
 
 def _descriptor(text: str) -> Event | None:
@@ -151,11 +143,9 @@ def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> 
     return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
 
 
-def _content(text: str) -> Event | None:
-    head, _, body = text.partition("\n")
-    address, blinded, relay = head.split()[:3]
-    descriptor = body.removesuffix("OK").encode("utf-8", "replace")
-    return DescriptorContent(OnionAddress.parse(address), _fingerprint(relay), blinded, descriptor.lstrip())
+def _changed(text: str) -> Event | None:
+    concerned = re.search(r"^(HiddenService|PublishHidServDescriptors\b)", text, re.MULTILINE)
+    return ServicesReconfigured() if concerned else None
 
 
 def _circuit(text: str) -> Event | None:
@@ -177,15 +167,10 @@ def _fingerprint(relay: str) -> str:
     return found[1]
 
 
-_STATUS: dict[str, Event] = {
-    "CONSENSUS_ARRIVED": ConsensusArrived(),
-    "ENOUGH_DIR_INFO": EnoughDirectoryInfo(True),
-    "NOT_ENOUGH_DIR_INFO": EnoughDirectoryInfo(False),
-}
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
     "HS_DESC": _descriptor,
-    "HS_DESC_CONTENT": _content,
+    "CONF_CHANGED": _changed,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,
 }

@@ -19,7 +19,7 @@ from rustbalance.tor.backoff import Backoff
 from rustbalance.tor.control import Patience, TorControl, connect
 from rustbalance.tor.instance import BACKOFF, TorInstance
 from rustbalance.tor.service_dir import prepare_service_directory
-from rustbalance.tor.service_setup import ensure_service
+from rustbalance.tor.service_setup import ensure_service, is_in_place
 from rustbalance.tor.torrc import HiddenService
 
 #: A Unix socket, or a host and a port.
@@ -61,6 +61,7 @@ class ExternalTor(TorInstance):
         self._settings = settings
         self._key = key
         self._password = password
+        self._service: HiddenService | None = None
 
     async def connect(self) -> TorControl:
         """Connect and authenticate."""
@@ -73,12 +74,23 @@ class ExternalTor(TorInstance):
         :raises rustbalance.tor.service_setup.NotOurs: it hosts others.
         """
         settings = self._settings
-        key = self._key() if callable(self._key) else self._key
         forward_to = settings.forward_to() if callable(settings.forward_to) else settings.forward_to
-        wanted = HiddenService(settings.hidden_service_dir, forward_to, settings.introduction_points)
-        await ensure_service(
-            control, wanted, key.address, lambda: prepare_service_directory(settings.hidden_service_dir, key)
-        )
+        self._service = HiddenService(settings.hidden_service_dir, forward_to, settings.introduction_points)
+        await self._ensure(control, self._service)
+
+    async def look_after(self, control: TorControl) -> None:
+        """
+        Give Tor the service back when a reload or another controller has taken it away, which it did without a word.
+
+        :raises rustbalance.tor.service_setup.NotOurs: it hosts others now.
+        """
+        if self._service is not None and not await is_in_place(control, self._service):
+            self.log.warn("Tor ({name}) has lost our service, as by a reload; it is given back", name=self.name)
+            await self._ensure(control, self._service)
+
+    async def _ensure(self, control: TorControl, service: HiddenService) -> None:
+        key = self._key() if callable(self._key) else self._key
+        await ensure_service(control, service, key.address, lambda: prepare_service_directory(service.directory, key))
 
     def _endpoint(self) -> IStreamClientEndpoint:
         place = self._settings.control

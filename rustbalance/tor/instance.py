@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from rustbalance.life import Periodic, Tasks
+from rustbalance.life import Periodic, Tasks, deferred
 from rustbalance.ops.status import InstanceStatus
 from rustbalance.tor.backoff import Backoff, exponential
-from rustbalance.tor.control import ControlError, Patience, TorControl
-from rustbalance.tor.events import BootstrapProgress, Event
+from rustbalance.tor.control import Patience, TorControl
+from rustbalance.tor.events import BootstrapProgress, Event, ServicesReconfigured
 from rustbalance.tor.lifecycle import (
     Close,
     Command,
@@ -69,11 +69,12 @@ class TorInstance(Service):
         self.control: TorControl | None = None
         self._reactor = reactor
         self._patience = patience
-        self._core = Core(backoff)
+        self._core = Core(backoff, patience.introductions)
         self._machine = LifecycleMachine(self._core)
         self._performing = False
         self._listeners: list[Listener] = []
         self._tasks = Tasks(self.log)
+        self._checking = DeferredLock()
         self._opening: Deferred[None] | None = None
         self._watch: Periodic | None = None
         self._alarm: IDelayedCall | None = None
@@ -95,6 +96,13 @@ class TorInstance(Service):
     async def prepare(self, control: TorControl) -> None:
         """
         See to it that Tor has our service and publishes nothing.
+
+        :raises Exception: as ``connect``.
+        """
+
+    async def look_after(self, control: TorControl) -> None:
+        """
+        See to it that our service is well; called at every sign of life, and when Tor's services have changed.
 
         :raises Exception: as ``connect``.
         """
@@ -143,6 +151,14 @@ class TorInstance(Service):
     def failed(self, reason: str) -> None:
         """Note that something is wrong with what is open."""
         self.feed(lambda: self._machine.failed(reason))
+
+    def counted(self, introductions: int) -> None:
+        """Note how many introduction circuits Tor has."""
+        self.feed(lambda: self._machine.counted(introductions, self._reactor.seconds()))
+
+    def wind_down(self) -> None:
+        """Carry on for as long as it goes well; a stop is about to come."""
+        self.feed(self._machine.wind_down)
 
     def feed(self, happened: Callable[[], None]) -> None:
         """Tell the machine, then do what it commands."""
@@ -205,9 +221,16 @@ class TorInstance(Service):
         self._watch.startService()
 
     async def _check(self, control: TorControl) -> None:
+        """Look for a sign of life, one look after another: two at a time could both find the service missing."""
+        if self._checking.waiting or control is not self.control:
+            return
+        await self._checking.run(lambda: deferred(self._look(control)))
+
+    async def _look(self, control: TorControl) -> None:
         try:
             self._progressed(control, await control.bootstrap())
-        except ControlError as error:
+            await self.look_after(control)
+        except Exception as error:
             self._failed_on(control, str(error))
 
     def _failed_on(self, control: TorControl, reason: str) -> None:
@@ -219,6 +242,8 @@ class TorInstance(Service):
             return
         if isinstance(event, BootstrapProgress):
             self._progressed(control, event)
+        if isinstance(event, ServicesReconfigured):
+            self._tasks.spawn(f"looking after Tor ({self.name})", self._check(control))
         self._tell(lambda listener: listener.on_event(event))
 
     def _progressed(self, control: TorControl, progress: BootstrapProgress) -> None:

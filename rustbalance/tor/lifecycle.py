@@ -99,24 +99,38 @@ class Lifecycle(Protocol):
     def woken(self) -> None:
         """The time asked for is over."""
 
+    def counted(self, introductions: int, at: float) -> None:
+        """Tor has that many introduction circuits at the time ``at`` (seconds of any clock that is steady)."""
+
+    def wind_down(self) -> None:
+        """The daemon is about to stop: what breaks now is neither mended nor worth a word."""
+
     def phase(self) -> str:
         """Return the word for the status page."""
 
 
 @dataclass
 class Core:
-    """What every state knows: ``failures`` in a row, the wait before the next attempt, and what to do now."""
+    """
+    What every state knows: ``failures`` in a row, the wait before the next attempt, and what to do now.
+
+    ``fruitless``: seconds that Tor may serve without introduction circuits; ``without_since``: when it had the last.
+    """
 
     backoff: Backoff
+    fruitless: float = 120.0
     failures: int = 0
     delay: float = 0.0
+    without_since: float | None = None
+    winding_down: bool = False
     outbox: list[Command] = field(default_factory=list)
 
     def fail(self, reason: str) -> None:
         """Count a failure and clear up after it."""
         self.failures += 1
         self.delay = self.backoff(self.failures)
-        self.outbox += [Report(reason, self.delay), LetSleep(), Close()]
+        told = [] if self.winding_down else [Report(reason, self.delay)]
+        self.outbox += [*told, LetSleep(), Close()]
 
 
 class _States:
@@ -146,6 +160,10 @@ def _build() -> Callable[[Core], Lifecycle]:
 
 def _rise(states: _States) -> None:
     @states.stopped.upon(Lifecycle.start).to(states.starting)
+    def begin_at_all(inputs: Lifecycle, core: Core) -> None:
+        core.winding_down = False
+        core.outbox.append(Open())
+
     @states.waiting.upon(Lifecycle.woken).to(states.starting)
     def begin(inputs: Lifecycle, core: Core) -> None:
         core.outbox.append(Open())
@@ -157,6 +175,7 @@ def _rise(states: _States) -> None:
 
     @states.bootstrapping.upon(Lifecycle.bootstrapped).to(states.serving)
     def serve(inputs: Lifecycle, core: Core) -> None:
+        core.without_since = None
         core.outbox += [Wake(SETTLED), Ready()]
 
     @states.serving.upon(Lifecycle.woken).loop()
@@ -168,6 +187,13 @@ def _fall(states: _States) -> None:
     @states.bootstrapping.upon(Lifecycle.woken).loop()
     def give_up(inputs: Lifecycle, core: Core) -> None:
         inputs.failed(f"its bootstrap has not moved for {BOOTSTRAP_STALL:.0f} s")
+
+    @states.serving.upon(Lifecycle.counted).loop()
+    def count(inputs: Lifecycle, core: Core, introductions: int, at: float) -> None:
+        if introductions or core.without_since is None:
+            core.without_since = None if introductions else at
+        elif at - core.without_since >= core.fruitless:
+            inputs.failed(f"it has had no introduction points for {core.fruitless:g} s")
 
     @states.starting.upon(Lifecycle.failed).to(states.ending)
     @states.bootstrapping.upon(Lifecycle.failed).to(states.ending)
@@ -181,7 +207,8 @@ def _fall(states: _States) -> None:
 
     @states.ending.upon(Lifecycle.ended).to(states.waiting)
     def wait(inputs: Lifecycle, core: Core) -> None:
-        core.outbox.append(Wake(core.delay))
+        if not core.winding_down:
+            core.outbox.append(Wake(core.delay))
 
 
 def _stop(states: _States) -> None:
@@ -189,6 +216,18 @@ def _stop(states: _States) -> None:
     states.restarting.upon(Lifecycle.stop).to(states.stopping).returns(None)
     states.stopping.upon(Lifecycle.stop).loop().returns(None)
     states.stopping.upon(Lifecycle.start).to(states.restarting).returns(None)
+
+    @states.starting.upon(Lifecycle.wind_down).loop()
+    @states.bootstrapping.upon(Lifecycle.wind_down).loop()
+    @states.serving.upon(Lifecycle.wind_down).loop()
+    @states.ending.upon(Lifecycle.wind_down).loop()
+    def mend_no_more(inputs: Lifecycle, core: Core) -> None:
+        core.winding_down = True
+
+    @states.waiting.upon(Lifecycle.wind_down).loop()
+    def wait_no_more(inputs: Lifecycle, core: Core) -> None:
+        core.winding_down = True
+        core.outbox.append(LetSleep())
 
     @states.starting.upon(Lifecycle.stop).to(states.stopping)
     @states.bootstrapping.upon(Lifecycle.stop).to(states.stopping)
@@ -207,6 +246,7 @@ def _stop(states: _States) -> None:
 
     @states.restarting.upon(Lifecycle.ended).to(states.starting)
     def begin_again(inputs: Lifecycle, core: Core) -> None:
+        core.winding_down = False
         core.outbox += [Stopped(), Open()]
 
 
@@ -240,8 +280,13 @@ def _stale_news(states: _States) -> None:
     ):
         for late in stale:
             state.upon(late).loop().returns(None)
-    for state in (states.stopped, states.ending, states.waiting, states.stopping, states.restarting):
+    over = (states.stopped, states.ending, states.waiting, states.stopping, states.restarting)
+    for state in over:
         state.upon(Lifecycle.failed).loop().returns(None)
+    for state in (*over, states.starting, states.bootstrapping):
+        state.upon(Lifecycle.counted).loop().returns(None)
+    for state in (states.stopped, states.stopping, states.restarting):
+        state.upon(Lifecycle.wind_down).loop().returns(None)
 
 
 LifecycleMachine = _build()

@@ -59,11 +59,18 @@ class TorProcess(ProcessProtocol):
     async def end(self, reactor: Any, patience: float) -> None:
         """Ask it to go; make it go when it has not gone within ``patience`` seconds."""
         for name in ("TERM", "KILL"):
-            with suppress(ProcessExitedAlready):
-                self.transport.signalProcess(name)  # type: ignore[union-attr]
+            self._signal(name)
             with suppress(TimeoutError):
                 await within(patience, reactor, self.ended())
                 return
+
+    def kill(self) -> None:
+        """Make it go at once."""
+        self._signal("KILL")
+
+    def _signal(self, name: str) -> None:
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess(name)  # type: ignore[union-attr]
 
     def outReceived(self, data: bytes) -> None:
         """Take what it prints."""
@@ -99,17 +106,29 @@ def start(reactor: Any, binary: str, torrc: Path, pid_file: Path, on_complaint: 
     """
     Start ``binary`` with ``torrc`` alone, without the defaults of the system, and note its process id.
 
-    :raises TorNotFound: there is no such program.
+    It gets a session of its own: Ctrl-C at a terminal is for the daemon, which lets visitors finish before Tor goes.
+
+    :raises TorNotFound: there is no such program. :raises OSError: its id cannot be noted; it has been killed.
     """
     program = shutil.which(binary)
     if program is None:
         raise TorNotFound(f"there is no program {binary}; install tor or set tor.binary")
     process = TorProcess(on_complaint)
-    arguments = [program, "-f", str(torrc), "--defaults-torrc", os.devnull, "--hush"]
+    arguments = [*_apart(), program, "-f", str(torrc), "--defaults-torrc", os.devnull, "--hush"]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(torrc.parent)}
-    child = reactor.spawnProcess(process, program, arguments, env=environment, path=str(torrc.parent))
-    write_atomically(pid_file, f"{child.pid}\n".encode())
+    child = reactor.spawnProcess(process, arguments[0], arguments, env=environment, path=str(torrc.parent))
+    try:
+        write_atomically(pid_file, f"{child.pid}\n".encode())
+    except BaseException:
+        process.kill()
+        raise
     return process
+
+
+def _apart() -> list[str]:
+    """Return what makes a session for a program and then becomes it, so that the process id stays: setsid(1)."""
+    setsid = shutil.which("setsid")
+    return [setsid] if setsid is not None else []
 
 
 def end_leftover(pid_file: Path, torrc: Path) -> int | None:

@@ -13,6 +13,8 @@ from rustbalance.onion.address import OnionAddress
 #: Option and value; the value is None when Tor uses its default (control-spec 3.3).
 Setting = tuple[str, str | None]
 
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _UNKNOWN_SERVER = re.compile(r'Server "\$?([0-9A-Fa-f]{40})[^"]*" not found')
 _HIDDEN_SERVICE_CIRCUIT = re.compile(r"PURPOSE=HS_SERVICE_\w+.*REND_QUERY=([a-z2-7]{56})")
 
@@ -29,15 +31,27 @@ def quoted(value: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """Return what the QuotedString says; a value without quotes is what it is."""
+    """
+    Return what the QuotedString says; a value without quotes is what it is.
+
+    Tor writes every byte that is not printable ASCII in octal, so what is no UTF-8 comes out with surrogate escapes.
+    """
     if len(value) < 2 or not (value[0] == value[-1] == '"'):
         return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])
+    inside = value[1:-1].encode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(_unescaped, inside).decode("utf-8", "surrogateescape")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    what = found[1]
+    return bytes([int(what, 8) & 255]) if what.isdigit() and what < b"8" else _LETTERS.get(what, what)
 
 
 def setconf(settings: Iterable[tuple[str, str]]) -> bytes:
     """Return one SETCONF command for all ``settings``, in order."""
-    return ("SETCONF " + " ".join(f"{key}={quoted(value)}" for key, value in settings)).encode()
+    return ("SETCONF " + " ".join(f"{key}={quoted(value)}" for key, value in settings)).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def parse_settings(text: str) -> tuple[Setting, ...]:

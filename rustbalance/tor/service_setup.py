@@ -60,10 +60,19 @@ async def confirm_service(control: TorControl, wanted: HiddenService) -> None:
 
     :raises ServiceNotInPlace: it has not.
     """
-    found, publishing = await control.get_conf(OPTIONS), await _publishing(control)
+    found, publishing = await _found(control)
     if not is_as_wanted(found, publishing, wanted):
         has = ", ".join(f"{key}={value}" for key, value in (*found, (PUBLISH, publishing)))
         raise ServiceNotInPlace(f"Tor has not got the onion service as we asked for it; it has {has}")
+
+
+async def is_in_place(control: TorControl, wanted: HiddenService) -> bool:
+    """Say whether Tor has the service as wanted, alone, and does not publish."""
+    return is_as_wanted(*await _found(control), wanted)
+
+
+async def _found(control: TorControl) -> tuple[tuple[Setting, ...], str | None]:
+    return await control.get_conf(OPTIONS), await _publishing(control)
 
 
 async def _publishing(control: TorControl) -> str | None:

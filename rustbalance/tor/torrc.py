@@ -54,7 +54,7 @@ class HiddenService:
 
     def _target(self) -> str:
         path = self.forward_to.removeprefix("unix:")
-        return self.forward_to if path == self.forward_to else f"unix:{quoted(path)}"
+        return self.forward_to if path == self.forward_to else unix_socket(path)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         for path in (self.control_socket, self.socks_socket):
-            if len(str(path).encode()) > LONGEST_SOCKET_PATH:
+            if len(bytes(path)) > LONGEST_SOCKET_PATH:
                 rule = f"must have at most {LONGEST_SOCKET_PATH} bytes; choose a shorter state_dir"
                 raise SocketPathTooLong(f"the socket path {path} {rule}")
 
@@ -110,29 +110,31 @@ def render(layout: Layout, service: HiddenService | None, include: Path | None, 
     Return the torrc of a managed instance that ends when the process ``owner`` does.
 
     What ``include`` names comes first, so that a private network can be described there and our lines prevail.
+    Each value is quoted as a whole: outside of quotes a # begins a comment, wherever it stands.
     Without ``service`` it is a plain client that publishes whatever onion services are added to it.
     """
-    lines = [f"%include {quoted(str(include))}"] if include else []
-    lines += [
-        f"DataDirectory {quoted(str(layout.data))}",
-        f"ControlPort unix:{quoted(str(layout.control_socket))}",
-        f"SocksPort unix:{quoted(str(layout.socks_socket))}",
-        "CookieAuthentication 1",
-        f"__OwningControllerProcess {owner}",
-        "RunAsDaemon 0",
-        "ClientOnly 1",
-        "DormantCanceledByStartup 1",
-        "Log warn stdout",
-        f"Log notice file {layout.log}",  # Log takes the rest of the line as it is: quotes would be part of the name
-        "TruncateLogFile 1",
+    options = [("%include", str(include))] if include else []
+    options += [
+        ("DataDirectory", str(layout.data)),
+        ("ControlPort", unix_socket(layout.control_socket)),
+        ("SocksPort", unix_socket(layout.socks_socket)),
+        ("CookieAuthentication", "1"),
+        ("__OwningControllerProcess", str(owner)),
+        ("RunAsDaemon", "0"),
+        ("ClientOnly", "1"),
+        ("DormantCanceledByStartup", "1"),
+        ("Log", "warn stdout"),
+        ("Log", f"notice file {layout.log}"),
+        ("TruncateLogFile", "1"),
     ]
     if service is not None:
-        lines += [f"{key} {_value(value)}" for key, value in service.with_publishing_off()]
-    return "\n".join(lines) + "\n"
+        options += service.with_publishing_off()
+    return "".join(f"{key} {quoted(value)}\n" for key, value in options)
 
 
-def _value(value: str) -> str:
-    return quoted(value) if value.startswith("/") else value
+def unix_socket(path: str | Path) -> str:
+    """Return ``path`` as an option's value names a socket: quoted inside the value, which is then quoted as a whole."""
+    return f"unix:{quoted(str(path))}"
 
 
 def is_as_wanted(found: tuple[Setting, ...], publishing: str | None, wanted: HiddenService) -> bool:

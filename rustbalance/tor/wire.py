@@ -1,8 +1,9 @@
 """
 The control connection, line by line.
 
-Owns: what we add to txtorcon's protocol: a password that stays in locked memory, answers of several megabytes, and
-events that arrive while such an answer is awaited. In: bytes; out: answers (through txtorcon's Deferreds) and events.
+Owns: what we add to txtorcon's protocol: a password that stays in locked memory, cookies below any path, answers of
+several megabytes, and events that arrive while such an answer is awaited. In: bytes; out: answers (through txtorcon's
+Deferreds) and events.
 """
 
 import os
@@ -55,6 +56,10 @@ class ControlWire(TorControlProtocol):
             return super().authenticate(passphrase)  # type: ignore[no-any-return]
         send_password(self.transport.fileno(), passphrase)
         return self.queue_command(b"")  # type: ignore[no-any-return]  # the end of the line, and the answer
+
+    def _read_cookie(self, cookiefile: str) -> None:
+        """Read the cookie; txtorcon takes each byte of the path that Tor wrote in octal for a character."""
+        super()._read_cookie(os.fsdecode(cookiefile.encode("latin-1")))
 
     def get_info_bytes(self, key: str) -> tuple[Answer, Deferred[str]]:
         """Ask for one key; the answer is complete when the Deferred fires."""

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cli.commands import group
-from rustbalance.cli.new_node import create_node
-from rustbalance.cli.node_files import NewNode
+from rustbalance.provisioning.new_node import create_node
+from rustbalance.provisioning.node_files import NewNode
 
 PROGRAM = Path(sys.executable).with_name("rustbalance")
 

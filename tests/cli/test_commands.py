@@ -41,6 +41,12 @@ class CommandsTests(CliCase):
         self.assert_refused(self.call("lab", "up", "--seconds", "x"), "--seconds", "rustbalance lab up --help")
         self.assert_refused(self.call("lab", "sideways"), "sideways", "rustbalance lab --help")
 
+    def test_what_the_system_refuses(self) -> None:
+        """A path on which the system says no is one line and status 2, not a traceback and never "degraded"."""
+        for words in (["lab", "down", "--dir"], ["lab", "status", "--dir"]):
+            self.assert_refused(self.call(*words, "/dev/null/lab"), "/dev/null/lab")
+        self.assert_refused(self.call("status", "--config", "/dev/null/x/config.toml"), "/dev/null/x/config.toml")
+
     def test_completion(self) -> None:
         """The line that --help shows for bash gives a completion script, and it completes."""
         self.assertIn("_RUSTBALANCE_COMPLETE=bash_source", self.call("--help").output)

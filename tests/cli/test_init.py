@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.config import load_config
+from rustbalance.provisioning.new_node import create_node
 from tests.cli.case import CliCase
 
 

@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from rustbalance.cli.new_bundle import make_bundle
 from rustbalance.config import load_config
+from rustbalance.provisioning.new_bundle import make_bundle
 from rustbalance.secrets import Secret
 from tests.cli.case import CliCase
 

@@ -14,12 +14,12 @@ from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.files import private_directory
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.provisioning.new_node import create_node
 from tests.cli.case import PROGRAM, CliCase
-from tests.cli.test_status_page import status
+from tests.ops.test_status_page import status
 
 
 class NoDaemonTests(CliCase):
@@ -36,6 +36,11 @@ class NoDaemonTests(CliCase):
         told = json.loads(result.stdout)
         self.assertEqual(told["health"], "down")
         self.assertIn("no daemon", told["problems"][0])
+
+
+def as_in_a_terminal() -> None:
+    """Undo that a shell without job control starts what is in its background with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class DaemonTests(TestCase):
@@ -91,7 +96,9 @@ class DaemonTests(TestCase):
         for words in (["--json"], []):
             self.asked = 0
             argv = [str(PROGRAM), "status", "--config", self.config, "--watch", *words]
-            with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            with subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=as_in_a_terminal
+            ) as process:
                 while self.asked < 2:
                     await self.soon()
                 process.send_signal(signal.SIGINT)

@@ -32,6 +32,11 @@ class CrossCheckTests(SynchronousTestCase):
         """A key that is bad by itself is not complained about again."""
         self.assertEqual(checked(target={"address": 7}, tor={"mode": 7, "control_port": 1}), [])
 
+    def test_a_refused_key_collides_with_nothing(self) -> None:
+        """A socket that has no business there is one complaint, whatever else lies at its path."""
+        found = checked(control_socket="/run/c", target={"address": "h:1"}, tor={"control_socket": "/run/c"})
+        self.assertEqual(len(found), 1, found)
+
     def test_same_port_elsewhere(self) -> None:
         """A target with our port on another machine is no circle, nor is one when we listen on a Unix socket."""
         self.assertEqual(checked(target={"address": "10.0.0.1:8080"}), [])

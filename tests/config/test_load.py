@@ -127,7 +127,7 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"tor__control_password": '"x y z"'}, "tor.control_password", 'only with tor.mode = "external"'),
     ({"tor__num_introduction_points": "2"}, "tor.num_introduction_points", "from 3 to 20"),
     ({"tor__num_introduction_points": "21"}, "tor.num_introduction_points", "from 3 to 20"),
-    ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 7200"),
+    ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 5400"),
     ({"publish__max_intro_points": "21"}, "publish.max_intro_points", "from 1 to 20"),
     ({"publish__min_directories": "9"}, "publish.min_directories", "from 1 to 8"),
     ({"node__priority": "-1"}, "node.priority", "from 0 to 65535"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.lab.bundles import invite, write_passphrase
+from rustbalance.provisioning.new_node import create_node
 
 
 class BundlesTests(SynchronousTestCase):

@@ -12,13 +12,13 @@ from socketserver import StreamRequestHandler, UnixStreamServer
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node
 from rustbalance.config import find_places
 from rustbalance.lab import lab_down, lab_status
 from rustbalance.lab.child import PID_FILE
 from rustbalance.lab.commands import DEGRADED, DOWN, HEALTHY
 from rustbalance.lab.state import LAB_FILE, LabState, NodeState, hold, holder, save
 from rustbalance.ops.status import Health
+from rustbalance.provisioning.new_node import create_node
 from tests.lab.statuses import node_status
 from tests.lab.test_state import NETWORK
 

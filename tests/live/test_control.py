@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from rustbalance.life import pause
@@ -25,6 +26,7 @@ from rustbalance.tor.control import (
     TorControl,
     connect,
 )
+from rustbalance.tor.managed import ManagedSettings, ManagedTor
 from rustbalance.tor.service_dir import prepare_service_directory
 from rustbalance.tor.service_setup import NotOurs, confirm_service, ensure_service
 from rustbalance.tor.torrc import HiddenService
@@ -42,7 +44,7 @@ class Expectations(TestCase):
         self.folder = Path(tempfile.mkdtemp(dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
-        self.wanted = HiddenService(self.folder / "service x", f'unix:{self.folder}/fr"ont', 4)
+        self.wanted = HiddenService(self.folder / "service #ö", f'unix:{self.folder}/fr"ö#nt', 4)
 
     async def socket(self, authentication: str) -> Path:
         """Bring up a Tor that wants ``cookie``, ``password`` or ``nothing``; return its control socket."""
@@ -83,7 +85,6 @@ class Expectations(TestCase):
         self.assertEqual(await control.service_addresses(), frozenset())
         self.assertEqual(await control.get_conf("HiddenServiceOptions"), (("HiddenServiceOptions", None),))
         await control.listen()
-        await control.signal("NEWNYM")
         for verb in (control.get_info("nonsense"), control.get_conf("Nonsense")):
             with self.assertRaises(ControlRefused) as caught:
                 await verb
@@ -153,8 +154,17 @@ class Expectations(TestCase):
         raise NotImplementedError
 
     async def test_ownership(self) -> None:
-        """Taking ownership is granted."""
-        await (await self.attach()).take_ownership()
+        """Who has taken ownership takes Tor along when the connection closes, and nobody else does."""
+        owner, other = await self.attach(), await self.attach()
+        await owner.take_ownership()
+        other.abandon("it is not the owner")
+        self.assertEqual(await owner.get_info("version"), owner.version)
+        owner.abandon("the owner goes")
+        await self.gone()
+
+    async def gone(self) -> None:
+        """Wait until Tor has ended."""
+        raise NotImplementedError
 
 
 class FakeTorTests(Expectations):
@@ -173,6 +183,12 @@ class FakeTorTests(Expectations):
         port = await UNIXServerEndpoint(reactor, str(path)).listen(self.tor.factory())
         self.addCleanup(port.stopListening)
         return path
+
+    async def gone(self) -> None:
+        """It would end now."""
+        while self.tor.connections:
+            await pause(reactor, 0.02)
+        self.assertTrue(self.tor.owned)
 
     async def add_service(self, control: TorControl) -> OnionAddress:
         """Pretend that there is one."""
@@ -207,11 +223,40 @@ class RealTorTests(Expectations):
         child = subprocess.Popen(["tor", "-f", str(torrc), "--defaults-torrc", "/dev/null"], stdout=log)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
+        self.child = child
+
+    async def gone(self) -> None:
+        """It ends by itself, which takes it a second or two at most; the test's timeout is the deadline."""
+        self.assertEqual(await deferToThread(self.child.wait, 30), 0)
 
     async def add_service(self, control: TorControl) -> OnionAddress:
         """Add a detached service."""
         answer = await control.ask("ADD_ONION NEW:ED25519-V3 Flags=Detach,DiscardPK Port=80")
         return OnionAddress.parse(answer.partition("ServiceID=")[2].split()[0])
+
+
+class OddPathTests(TestCase):
+    """A managed Tor of the real kind, its network switched off, wherever it lies."""
+
+    timeout = 60
+
+    async def test_any_characters(self) -> None:
+        """Comment signs, quotes, spaces and other alphabets in state_dir are understood by Tor, and by us."""
+        folder = Path(tempfile.mkdtemp(prefix='rb #1 "ö" \\ ', dir="/tmp"))
+        self.addCleanup(shutil.rmtree, folder)
+        include = folder / "no network"
+        include.write_text("DisableNetwork 1\n")
+        settings = ManagedSettings(folder / "tör", torrc_include=include, forward_to=f"unix:{folder}/front.sock")
+        key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
+        instance = ManagedTor("primary", settings, key, reactor)
+        self.addCleanup(instance.stopService)
+        instance.startService()
+        while instance.status().phase == "starting":
+            await pause(reactor, 0.02)
+        self.assertEqual((instance.status().phase, instance.status().problem), ("bootstrapping", None))
+        self.assertTrue((folder / "tör" / "tor.log").exists())
+        check = ["tor", "--verify-config", "-f", str(folder / "tör" / "torrc"), "--defaults-torrc", "/dev/null"]
+        self.assertEqual(subprocess.run(check, stdout=subprocess.DEVNULL, check=False).returncode, 0)
 
 
 def hashed() -> str:

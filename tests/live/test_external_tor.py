@@ -1,6 +1,7 @@
 """An external Tor on the private network: taken when it is ours alone, refused when it is not, found again."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -16,9 +17,26 @@ from rustbalance.life import deferred, pause
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
 from rustbalance.tor.control import TorControl, connect
+from rustbalance.tor.events import Event, IntroductionCircuit
 from rustbalance.tor.external import ExternalSettings, ExternalTor
 from rustbalance.tor.service_dir import prepare_service_directory
 from tests.live.network import LiveTestCase
+
+
+class Audience:
+    """Notes when an introduction circuit becomes usable."""
+
+    established = False
+
+    def on_ready(self, control: TorControl) -> None:
+        """Say nothing."""
+
+    def on_lost(self, reason: str) -> None:
+        """Say nothing."""
+
+    def on_event(self, event: Event) -> None:
+        """Note it."""
+        self.established |= isinstance(event, IntroductionCircuit) and event.established
 
 
 class ExternalTorTests(LiveTestCase):
@@ -107,6 +125,34 @@ class ExternalTorTests(LiveTestCase):
         options = dict(await control.get_conf("HiddenServiceOptions"))
         self.assertEqual(options["HiddenServiceOnionBalanceInstance"], "1")
         self.assertEqual(await control.get_conf("PublishHidServDescriptors"), (("PublishHidServDescriptors", "0"),))
+        self.assertTrue(await self.has_descriptor(instance))
+
+    async def test_reloaded(self) -> None:
+        """After a SIGHUP, as a log rotation sends it, the service is back in half a minute with new introductions."""
+        tor = self.start_tor()
+        instance = self.instance()
+        await self.until(lambda: instance.status().phase == "serving")
+        self.assertTrue(await self.has_descriptor(instance))
+        began, restarts = reactor.seconds(), instance.status().restarts
+        audience = Audience()
+        instance.subscribe(audience)
+        tor.send_signal(signal.SIGHUP)
+        await self.until(lambda: audience.established, 30)
+        options = dict(await (await self.ask()).get_conf("HiddenServiceOptions"))
+        self.assertEqual(options["HiddenServiceDir"], str(self.folder / "service"))
+        self.assertTrue(await self.has_descriptor(instance))
+        self.assertLess(reactor.seconds() - began, 30)
+        self.assertEqual((instance.status().phase, instance.status().restarts), ("serving", restarts))
+
+    async def test_without_the_option(self) -> None:
+        """A service that ran without the OnionBalance option gets introductions again when it is switched on."""
+        prepare_service_directory(self.folder / "service", self.key)
+        self.start_tor(f"HiddenServiceDir {self.folder}/service", "HiddenServicePort 80 127.0.0.1:9")
+        instance = self.instance()
+        audience = Audience()
+        instance.subscribe(audience)
+        await self.until(lambda: instance.status().phase == "serving")
+        await self.until(lambda: audience.established, 30)
         self.assertTrue(await self.has_descriptor(instance))
 
     async def test_company(self) -> None:

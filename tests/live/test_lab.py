@@ -66,6 +66,11 @@ class NetworkTests(LiveTestCase):
         self.assertEqual(site.requests, 2)
 
 
+def as_in_a_terminal() -> None:
+    """Undo that a shell without job control starts what is in its background with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class EndTests(TestCase):
     """A network ends with all its processes, whatever ends it. Each is ended while it boots, when all of them run."""
 
@@ -78,7 +83,9 @@ class EndTests(TestCase):
     def boot(self) -> tuple["subprocess.Popen[str]", list[int]]:
         """Boot a small network until its processes run; return it and handles of its Tors (pidfd_open(2))."""
         command = [sys.executable, "-m", "rustbalance.lab.network", "--relays", "2", "--directory", str(self.directory)]
-        child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=as_in_a_terminal
+        )
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None
             self.addCleanup(pipe.close)

@@ -104,6 +104,21 @@ class ManagedTorTests(LiveTestCase):
         self.assertNotEqual(await self.serving(instance), first)
         self.assertRaises(ProcessLookupError, os.kill, first, 0)
 
+    async def test_without_introductions(self) -> None:
+        """One that has introductions is left alone; one that has lost them all for long is replaced."""
+        patience = Patience(check=1, introductions=8)
+        instance = self.instance(patience)
+        first = await self.serving(instance)
+        self.assertEqual(await self.points(instance), 3)
+        await pause(reactor, patience.introductions + patience.check)
+        self.assertEqual((instance.pid, instance.status().restarts), (first, 0))
+        assert instance.control is not None
+        await instance.control.set_conf([("DisableNetwork", "1")])
+        await self.until(lambda: instance.status().problem is not None, 15)
+        self.assertEqual(instance.status().problem, "it has had no introduction points for 8 s")
+        self.assertNotEqual(await self.serving(instance), first)
+        self.assertEqual(await self.points(instance), 3)
+
     async def owner(self) -> tuple[subprocess.Popen[bytes], int]:
         """Start a daemon of its own; return it and its Tor's process id as soon as that serves."""
         directory, said = self.folder / "tor", self.folder / "said"

@@ -151,7 +151,7 @@ class PublishedTests(PublishingTestCase):
         self.assertEqual(node.publisher.problems(), ())
         client = await self.client()
         fetched: dict[str, str] = {}
-        await client.add_event_listener("HS_DESC_CONTENT", lambda text: self.note_content(text, fetched))
+        await client.add_event_listener("HS_DESC_CONTENT", lambda text: self.note_content(text, node, fetched))
         seat = await self.seat_of_clients(node, client, fetched)
         await until("each directory has given it", lambda: set(fetched) == set(seat.directories), 30)
         for text in fetched.values():
@@ -167,10 +167,10 @@ class PublishedTests(PublishingTestCase):
         key = text.signing_cert.signing_key()
         return next(seat for seat in node.plan if seat.blinded_public == key)
 
-    def note_content(self, text: str, fetched: dict[str, str]) -> None:
-        """Keep what a directory gave, by its fingerprint; a directory without it gives an empty text."""
+    def note_content(self, text: str, node: Node, fetched: dict[str, str]) -> None:
+        """Keep what a directory gave of ours, by its fingerprint; a directory without it gives an empty text."""
         head, _, body = text.partition("\n")
-        if body.startswith("hs-descriptor"):
+        if head.startswith(node.master.address.label) and body.startswith("hs-descriptor"):
             fetched[head.split()[2][1:41]] = body.removesuffix("OK").rstrip("\r\n") + "\n"
 
     def check_text(self, node: Node, seat: SeatPlan, text: str) -> None:

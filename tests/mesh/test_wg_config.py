@@ -1,6 +1,6 @@
 """Tests for L{rustbalance.mesh.wg_config}."""
 
-from contextlib import suppress
+import contextlib
 from ipaddress import ip_address
 
 from hypothesis import given, settings
@@ -102,7 +102,7 @@ class AddressTests(SynchronousTestCase):
     @given(st.text())
     def test_any_text(self, text: str) -> None:
         """Any text is an address that would be written the same way, or refused."""
-        with suppress(MalformedAddress):
+        with contextlib.suppress(MalformedAddress):
             self.assertEqual(str(parse_address(text)).lower(), text.lower())
 
     def test_numeric(self) -> None:

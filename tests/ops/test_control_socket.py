@@ -25,11 +25,11 @@ from rustbalance.ops.control_socket import (
     LONGEST_LINE,
     MOST_CLIENTS,
     PATIENCE,
-    AlreadyRunning,
     ControlConversation,
     ControlSocket,
     answer,
 )
+from rustbalance.ops.lock import AlreadyRunning
 
 
 class Weather(msgspec.Struct):

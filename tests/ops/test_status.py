@@ -84,7 +84,7 @@ class JudgeTests(SynchronousTestCase):
 
     def test_down_before_the_first_publish(self) -> None:
         """A descriptor that no directory ever got leaves the address unreachable."""
-        never = replace(DESCRIPTOR, revision=None, confirmed=0, published=False, problem="no introduction points yet")
+        never = replace(DESCRIPTOR, age_secs=None, confirmed=0, published=False, problem="no introduction points yet")
         health, problems = judge((INSTANCE,), (never,), PROXY)
         self.assertEqual(health, Health.DOWN)
         self.assertIn("0 of 8 directories: no introduction points yet", problems[0])

@@ -1,13 +1,15 @@
 """Tests for L{rustbalance.publishing.jobs}: what overtakes what. The rest is tested through the publisher."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.life import deferred
 from rustbalance.moment import Moment
+from rustbalance.onion.consensus import parse_consensus
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.publishing.jobs import Nobody
 from rustbalance.publishing.schedule import Answer
@@ -63,6 +65,31 @@ class JobsTests(SynchronousTestCase):
         self.patch(self.jobs.uploads, "not_raised", note)
         self.successResultOf(deferred(self.jobs.raise_counter(Raise(self.seat.seat, b"x" * 32, 0.0))))
         self.assertEqual(told, [b"x" * 32])
+
+    def test_a_ring_that_changes_between_the_two_builds(self) -> None:
+        """The second descriptor goes to the directories that are responsible once it is made."""
+        gates: list[Deferred[None]] = []
+
+        async def slow(function: Callable[[], object]) -> object:
+            gates.append(Deferred())
+            await gates[-1]
+            return function()
+
+        self.jobs.in_thread = slow  # type: ignore[assignment]
+        publishing = deferred(self.jobs.publish("refresh"))
+        gates[0].callback(None)
+        plan, second = self.node.plan, self.node.plan.second
+        relays = parse_consensus(self.node.consensus).relays
+        new = next(each.fingerprint for each in relays if each.fingerprint not in second.directories)
+        moved = replace(second, directories=(new, *second.directories[1:]))
+        self.jobs.ring.plan = replace(plan, second=moved)
+        self.jobs.redirect()
+        gates[1].callback(None)
+        self.successResultOf(publishing)
+        self.node.settle()
+        revision = self.node.revision(new, second)
+        self.assertEqual(revision, self.jobs.texts[second.blinded_public].revision)
+        self.assertLess(self.node.revision(second.directories[0], second), revision)
 
     def post(self, error: Exception) -> list[tuple[tuple[str, ...], str]]:
         """Return what the tracker is told when Tor answers a post with ``error``."""

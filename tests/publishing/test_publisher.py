@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.publishing.schedule import Answer
+from rustbalance.publishing.uploads import Command
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, HOURS, Node
 from tests.publishing.samples import inner
+from tests.tor.test_instance import MemoryTor
 
 
 class PublisherTestCase(SynchronousTestCase):
@@ -229,13 +233,14 @@ class TroubleTests(PublisherTestCase):
         self.assertEqual(self.confirmed()[0], (8, 8, True))
 
     def test_too_few(self) -> None:
-        """With fewer confirmations than asked for it is no publish, and the problem says so."""
+        """With fewer confirmations than asked for it is no publish; the status says so, and nobody says it twice."""
         seat = self.node.plan.first
         self.node.deaf = set(seat.directories[:5])
         self.serve()
         self.node.later(60)
         self.assertEqual(self.confirmed()[0], (3, 8, False))
-        self.assertIn("the first descriptor is confirmed by 3 of 8", " ".join(self.node.publisher.problems()))
+        self.assertIn("5 of 8 directories did not confirm", str(self.node.publisher.status()[0].problem))
+        self.assertEqual(self.node.publisher.problems(), ())
 
     def test_unknown_relay(self) -> None:
         """A relay that Tor does not know is left out, and the rest of the list is posted."""
@@ -281,6 +286,23 @@ class TroubleTests(PublisherTestCase):
         self.node.directory.with_suffix(".away").rename(self.node.directory)
         self.node.later(10)
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_an_error_does_not_stop_the_clock(self) -> None:
+        """After an error while looking at the clock it is looked at again, not at once, and refreshes go on."""
+        self.serve()
+        posts = len(self.node.tor.posted)
+        looked: list[float] = []
+
+        def fail(now: Moment) -> list[Command]:
+            looked.append(now.mono)
+            raise RuntimeError("a bug")
+
+        with MonkeyPatcher((self.node.publisher._uploads, "wake", fail)):
+            self.node.later(20)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(looked))
+        self.assertIn(len(looked), range(2, 6))
+        self.node.later(590, 1.0)
+        self.assertEqual(len(self.node.tor.posted), 2 * posts)
 
 
 class ChangeTests(PublisherTestCase):
@@ -338,6 +360,45 @@ class ChangeTests(PublisherTestCase):
         self.node.later(4)
         seat = self.node.plan.first
         self.assertEqual(self.node.points(seat.directories[0], seat), {7, 8, 9})
+
+    def test_connection_lost_and_back(self) -> None:
+        """A Tor that lives on may answer for what it was given before: that is not taken for the next text."""
+        self.patch(MemoryTor, "mode", "external")
+        seat = self.node.plan.first
+        slow = seat.directories[0]
+        self.node.deaf = {slow}
+        self.serve()
+        self.node.have_points(4, 5, 6)
+        self.node.later(11)
+        self.node.tor.drop()
+        self.node.later(4)
+        self.node.deaf = set()
+        self.node.tor.emit(f"HS_DESC UPLOADED {self.node.master.address.label} UNKNOWN ${slow}~relay")
+        self.node.settle()
+        self.assertEqual(self.confirmed()[0], (8, 8, True))
+        self.assertEqual(self.node.points(slow, seat), {4, 5, 6})
+
+    def test_lost_between_the_two_descriptors(self) -> None:
+        """When a refresh is cut off after its first descriptor, both are refreshed once Tor is back."""
+        self.serve()
+        second = self.node.plan.second
+        before = self.node.revision(second.directories[0], second)
+        jobs = self.node.publisher._jobs
+        builds: list[object] = []
+
+        async def stuck(function: Callable[[], object]) -> object:
+            builds.append(function)
+            return function() if len(builds) == 1 else await Deferred()
+
+        with MonkeyPatcher((jobs, "in_thread", stuck)):
+            self.node.publisher.publish_now()
+            self.node.settle()
+            self.assertEqual(len(builds), 2)
+            self.node.tor.drop()
+            self.node.settle()
+        self.node.later(10)
+        self.assertGreater(self.node.revision(second.directories[0], second), before)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
 
     def test_stop(self) -> None:
         """After the stop nothing is posted, no timer is left, and the keys of the periods are gone."""

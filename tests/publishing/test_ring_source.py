@@ -134,6 +134,22 @@ class RingSourceTests(SynchronousTestCase):
         self.clock.advance(4)
         self.assertEqual((len(self.plans), self.rings.problem), (2, None))
 
+    def test_a_plan_that_nobody_can_take(self) -> None:
+        """An error of whoever is told ends nothing: it is logged, and the plan is told again soon."""
+        errors = [RuntimeError("a bug")]
+
+        def take(plan: PublicationPlan) -> None:
+            if errors:
+                raise errors.pop()
+            self.plans.append(plan)
+
+        following = deferred(self.rings.follow(self.source, take))
+        self.assertNoResult(following)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.clock.advance(2)
+        self.assertEqual(len(self.plans), 1)
+        self.stop(following)
+
     def test_news_while_busy(self) -> None:
         """Word that comes while a plan is being made leads to another one right after it."""
         waiting: Deferred[bytes] = Deferred()

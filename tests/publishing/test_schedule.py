@@ -318,6 +318,25 @@ class RefreshTests(ScheduleTestCase):
         self.schedule.built(FOREVER, at(100))
         self.assertEqual(self.run_until(500, 100), [])
 
+    def test_request_that_was_cut_off(self) -> None:
+        """What Tor's end interrupts is done when Tor is back with the same points, and not twice."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.request(at(100))), ["on request"])
+        self.schedule.lost(at(100.1))
+        self.schedule.connected(at(102))
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(103))), ["another attempt"])
+        self.schedule.built(FOREVER, at(103))
+        self.assertEqual(self.run_until(500, 103), [])
+
+    def test_request_whose_build_failed(self) -> None:
+        """A request is not forgotten when its build fails and then the points change to and fro."""
+        self.serve()
+        self.schedule.request(at(100))
+        self.schedule.not_built(at(100.1))
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 4), at(100.2))), [])
+        self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), at(100.3))), [])
+        self.assertEqual([why for _, why in self.run_until(500, 100.3)], ["another attempt"])
+
 
 class AlwaysTests(SynchronousTestCase):
     """What holds whatever happens in whatever order."""

@@ -315,16 +315,37 @@ class ChangeTests(SynchronousTestCase):
         """While Tor is gone nothing is due; when it is back what was under way is posted again."""
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
         self.uploads.uploaded(A, at(1))
-        self.uploads.disconnected()
+        self.uploads.disconnected(gone=True)
         self.assertIsNone(self.uploads.due())
         self.assertEqual(self.uploads.wake(at(100)), [])
         self.assertEqual(posts(self.uploads.connected(at(101))), [(FIRST, 7, (B,))])
+
+    def test_a_tor_that_is_gone_answers_no_more(self) -> None:
+        """With Tor its uploads have died: the next one's go out at once, whatever was under way."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.disconnected(gone=True)
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(2))
+        self.assertEqual(posts(self.uploads.connected(at(3))), [(FIRST, 8, (A,))])
+
+    def test_an_answer_over_the_next_connection(self) -> None:
+        """While Tor may still answer for an upload of the last connection, nothing is posted that it could be for."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.publish(Seat.SECOND, SECOND, 7, (A,), START)
+        self.uploads.disconnected(gone=False)
+        self.assertEqual(posts(self.uploads.connected(at(2))), [(FIRST, 7, (A,))])
+        self.uploads.disconnected(gone=False)
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(3))
+        self.assertEqual(posts(self.uploads.connected(at(4))), [])
+        self.assertEqual(posts(self.uploads.uploaded(A, at(5))), [(SECOND, 7, (A,))])
+        progress = self.uploads.progress(FIRST)
+        assert progress is not None
+        self.assertEqual(progress.confirmed, 0)
 
     def test_a_raise_that_tor_cut_off_is_not_waited_for(self) -> None:
         """A counter that was to be raised when Tor went away is asked for again when it is back."""
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
         self.uploads.failed(A, FIRST, REJECTED, at(1))
-        self.uploads.disconnected()
+        self.uploads.disconnected(gone=True)
         self.uploads.connected(at(2))
         self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, at(3)), [Raise(Seat.FIRST, FIRST, LEADS[1])])
 
@@ -343,7 +364,7 @@ class World:
         self.held: dict[tuple[str, bytes], int] = {}
         self.floors: dict[bytes, int] = {}
         self.revision = 0
-        self.latest: dict[str, int] = {}
+        self.latest: dict[tuple[str, bytes, int], int] = {}
         self.serial = 0
         self.coming: list[tuple[float, int, Callable[[], list[Command]]]] = []
         self.lossy = True
@@ -353,6 +374,11 @@ class World:
         self.revision += 1
         self.floors[blinded] = self.revision
         self.perform(self.uploads.publish(seat, blinded, self.revision, directories, self.now))
+
+    def reconnect(self) -> None:
+        """The control connection breaks and is made again; Tor and its uploads live on."""
+        self.uploads.disconnected(gone=False)
+        self.perform(self.uploads.connected(self.now))
 
     def perform(self, commands: list[Command]) -> None:
         """Do what the tracker wants."""
@@ -367,8 +393,9 @@ class World:
     def post(self, post: Post, directory: str) -> None:
         """Tor sends a text on its way."""
         self.serial += 1
-        serial = self.latest[directory] = self.serial
-        self.later(lambda: self.arrive(post, directory, serial))
+        upload, serial = (directory, post.blinded, self.floors[post.blinded]), self.serial
+        self.latest[upload] = serial
+        self.later(lambda: self.arrive(post, directory, lambda: self.latest[upload] == serial))
 
     def later(self, what: Callable[[], list[Command]]) -> None:
         """Let ``what`` happen within 55 seconds, so that an upload is answered within 110 or never."""
@@ -376,7 +403,7 @@ class World:
         self.serial += 1
         self.coming.append((self.now.mono + seconds, self.serial, what))
 
-    def arrive(self, post: Post, directory: str, serial: int) -> list[Command]:
+    def arrive(self, post: Post, directory: str, alive: Callable[[], bool]) -> list[Command]:
         """The directory gets a text, answers, and the answer may be lost."""
         if self.lossy and self.draw.random() < 0.2:
             return []
@@ -384,12 +411,12 @@ class World:
         if taken:
             self.held[directory, post.blinded] = post.revision
         if not self.lossy or self.draw.random() < 0.8:
-            self.later(lambda: self.answer(post, directory, taken, serial))
+            self.later(lambda: self.answer(post, directory, taken, alive))
         return []
 
-    def answer(self, post: Post, directory: str, taken: bool, serial: int) -> list[Command]:
+    def answer(self, post: Post, directory: str, taken: bool, alive: Callable[[], bool]) -> list[Command]:
         """Tor reports the answer, unless the upload has been repeated since: then it was dead."""
-        if self.latest[directory] != serial:
+        if not alive():
             return []
         if taken:
             return self.uploads.uploaded(directory, self.now)
@@ -429,7 +456,7 @@ class WorldTests(SynchronousTestCase):
     """L{Uploads} among directories that are slow, deaf or hold something else."""
 
     @settings(deadline=None, max_examples=200)
-    @given(st.randoms(use_true_random=False), st.lists(st.sampled_from("12h"), min_size=1, max_size=8))
+    @given(st.randoms(use_true_random=False), st.lists(st.sampled_from("12hr"), min_size=1, max_size=8))
     def test_confirmed_means_held(self, draw: Random, steps: list[str]) -> None:
         """Whatever is lost or late, no directory is believed to hold what it does not; in the end all hold it."""
         uploads = tracker(min_directories=2)
@@ -438,6 +465,8 @@ class WorldTests(SynchronousTestCase):
             if step == "h":
                 place = draw.choice((A, B, C)), draw.choice((FIRST, SECOND))
                 world.held[place] = max(world.held.get(place, 0), world.revision + draw.randrange(4))
+            elif step == "r":
+                world.reconnect()
             elif step == "1":
                 world.publish(Seat.FIRST, FIRST, (A, B, C))
             else:

@@ -97,7 +97,7 @@ class Publishing:
     def tor_lost(self) -> None:
         """Our Tor is gone."""
         self._life += 1
-        self._uploads.disconnected()
+        self._uploads.disconnected(gone=True)
         self._do(self._schedule.lost(self._clock()))
 
     def tor_back(self) -> None:

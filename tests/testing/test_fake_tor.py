@@ -7,6 +7,7 @@ from rustbalance.testing.fake_tor import FakeControlConnection, FakeTor
 
 RELAY = "9CDF31AFC85FDD66E9D0A2A4E1F24CD5B6A0CB45"
 LABEL = "a" * 56
+CHANGED = b"650-CONF_CHANGED\r\n650-HiddenServiceOptions\r\n650-PublishHidServDescriptors=1\r\n650 OK\r\n"
 
 
 class FakeTorTests(SynchronousTestCase):
@@ -66,18 +67,18 @@ class FakeTorTests(SynchronousTestCase):
     def test_hspost_without_address(self) -> None:
         """As with the real one there is no answer at all, and the connection stays usable."""
         self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY}", "hs-descriptor 3", "."), [])
-        self.assertEqual(self.ask("SIGNAL NEWNYM"), ["250 OK"])
+        self.assertEqual(self.ask("USEFEATURE X"), ["250 OK"])
 
     def test_events_only_for_subscribers(self) -> None:
-        """An event goes to who asked for its kind, with its data block."""
+        """An event goes to who asked for its kind, with all of its lines."""
         other = self.connect()
-        self.ask("SETEVENTS HS_DESC_CONTENT")
+        self.ask("SETEVENTS CONF_CHANGED")
         self.tor.emit("STATUS_CLIENT NOTICE X")
-        self.tor.emit("HS_DESC_CONTENT a", b"one\n")
+        self.tor.reload()
         transport, quiet = self.connection.transport, other.transport
         assert isinstance(transport, StringTransport)
         assert isinstance(quiet, StringTransport)
-        self.assertTrue(transport.value().endswith(b"650+HS_DESC_CONTENT a\r\none\r\n.\r\n650 OK\r\n"))
+        self.assertTrue(transport.value().endswith(CHANGED))
         self.assertNotIn(b"NOTICE", transport.value())
         self.assertEqual(quiet.value(), b"")
 

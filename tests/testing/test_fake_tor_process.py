@@ -15,7 +15,8 @@ class FromTorrcTests(SynchronousTestCase):
     def test_services_and_socket(self) -> None:
         """The control socket and the services are those of the file."""
         text = (
-            'ControlPort unix:"/a b/c"\nPublishHidServDescriptors 0\nHiddenServiceDir "/s"\nHiddenServicePort 80 a:1\n'
+            'ControlPort "unix:\\"/a b/c\\""\nPublishHidServDescriptors "0"\n'
+            'HiddenServiceDir "/s"\nHiddenServicePort "80 a:1"\n'
         )
         tor, control = from_torrc(text)
         self.assertEqual(control, Path("/a b/c"))

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from rustbalance.life import deferred
 from rustbalance.onion.address import OnionAddress
 from rustbalance.secrets import Secret
-from rustbalance.testing.fake_tor import FakeTor, Posted
+from rustbalance.testing.fake_tor import FakeTor
+from rustbalance.testing.tor_values import Posted
 from rustbalance.tor.control import (
     ControlLost,
     ControlRefused,
@@ -72,7 +73,6 @@ class TorControlTests(SynchronousTestCase):
             self.result(self.control.get_conf("PublishHidServDescriptors")), (("PublishHidServDescriptors", "0"),)
         )
         self.assertEqual(self.result(self.control.get_conf("HiddenServiceOptions")), (("HiddenServicePort", "80 a:1"),))
-        self.result(self.control.signal("NEWNYM"))
         self.result(self.control.take_ownership())
         self.assertTrue(self.tor.owned)
 
@@ -127,7 +127,7 @@ class TorControlTests(SynchronousTestCase):
         """A command that is not answered in time breaks the connection, with all that was waiting behind it."""
         gone = self.control.disconnected
         self.tor.hung = True
-        first, second = self.run_(self.control.bootstrap()), self.run_(self.control.signal("NEWNYM"))
+        first, second = self.run_(self.control.bootstrap()), self.run_(self.control.take_ownership())
         self.connection.clock.advance(9.9)
         self.assertNoResult(first)
         self.connection.clock.advance(0.2)
@@ -163,7 +163,7 @@ class AuthenticationTests(SynchronousTestCase):
     """L{connect} authenticates as Tor wants it."""
 
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="rb #ö ", dir="/tmp"))
         self.cookie = self.folder / "cookie"
         self.cookie.write_bytes(bytes(range(32)))
         self.addCleanup(self.folder.rmdir)

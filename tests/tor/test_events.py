@@ -8,12 +8,11 @@ from rustbalance.onion.address import OnionAddress
 from rustbalance.tor.events import (
     BootstrapProgress,
     ConsensusArrived,
-    DescriptorContent,
     DescriptorCreated,
     DescriptorUploaded,
     DescriptorUploadFailed,
-    EnoughDirectoryInfo,
     IntroductionCircuit,
+    ServicesReconfigured,
     parse_bootstrap,
     parse_event,
 )
@@ -44,20 +43,16 @@ class ParseEventTests(SynchronousTestCase):
         """The same event for a fetch is nothing to do with uploads."""
         self.assertIsNone(parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"))
 
-    def test_content(self) -> None:
-        """A fetched descriptor comes whole, without the OK that ends the reply; an empty one means: there is none."""
-        head = f"HS_DESC_CONTENT {NAME} {BLINDED} ${RELAY}~r3"
-        self.assertEqual(
-            parse_event(f"{head}\nhs-descriptor 3\nlast OK\nOK"),
-            DescriptorContent(ADDRESS, RELAY, BLINDED, b"hs-descriptor 3\nlast OK\n"),
-        )
-        self.assertEqual(parse_event(f"{head}\n\nOK"), DescriptorContent(ADDRESS, RELAY, BLINDED, b""))
-
-    def test_consensus_and_directory(self) -> None:
-        """What the directory is worth to Tor."""
+    def test_status(self) -> None:
+        """A newer consensus is worth a value, Tor's other remarks on its directory are not."""
         self.assertEqual(parse_event("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED"), ConsensusArrived())
-        self.assertEqual(parse_event("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO"), EnoughDirectoryInfo(True))
-        self.assertEqual(parse_event("STATUS_CLIENT NOTICE NOT_ENOUGH_DIR_INFO"), EnoughDirectoryInfo(False))
+        self.assertIsNone(parse_event("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO"))
+
+    def test_changed_configuration(self) -> None:
+        """Only what concerns onion services counts, whether it was set or has its default back."""
+        for line in ('HiddenServiceDir="/a \\303"', "HiddenServiceOptions", "PublishHidServDescriptors=1"):
+            self.assertEqual(parse_event(f"CONF_CHANGED\nNickname=x\n{line}\nOK"), ServicesReconfigured())
+        self.assertIsNone(parse_event("CONF_CHANGED\nNickname=HiddenServiceDir\nOK"))
 
     def test_bootstrap(self) -> None:
         """Progress has a number, a tag, a sentence and, when stuck, a warning."""
@@ -91,7 +86,7 @@ class ParseEventTests(SynchronousTestCase):
     def test_anything(self) -> None:
         """Any text is an event or nothing; it never raises."""
         words = st.sampled_from(
-            f"""STATUS_CLIENT HS_DESC HS_DESC_CONTENT CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
+            f"""STATUS_CLIENT HS_DESC CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
             UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED
             REND_QUERY=x CLOSED " {NAME}""".split()
         )

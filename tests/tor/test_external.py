@@ -37,10 +37,10 @@ class ExternalTorTests(TestCase):
         self.addCleanup(port.stopListening)
         return port
 
-    def instance(self, control: Place | None = None, password: Secret | None = None) -> ExternalTor:
+    def instance(self, control: Place | None = None, password: Secret | None = None, check: float = 0.2) -> ExternalTor:
         """Return a started instance that is stopped at the end of the test."""
         settings = ExternalSettings(control or self.socket, ("127.0.0.1", 9050), self.directory, 4, "127.0.0.1:8080")
-        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=0.2)
+        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=check)
         instance = ExternalTor("primary", settings, self.key, reactor, backoff, patience, password)
         self.addCleanup(instance.stopService)
         instance.startService()
@@ -87,6 +87,41 @@ class ExternalTorTests(TestCase):
         await self.serving(instance)
         self.assertEqual(fresh.services(), self.tor.services())
         self.assertEqual(fresh.publishing, "0")
+
+    async def test_reload(self) -> None:
+        """What a reload takes away is given back at once, and what we do ourselves then causes nothing further."""
+        await self.listen(self.tor)
+        instance = self.instance(check=3600.0)
+        await self.serving(instance)
+        had = self.tor.services()
+        self.tor.reload()
+        await self.until(lambda: self.tor.services() == had and self.tor.publishing == "0")
+        await pause(reactor, 0.1)
+        self.assertEqual(len([line for line in self.tor.heard if line.startswith("SETCONF")]), 2)
+        self.assertEqual((instance.status().phase, instance.status().restarts), ("serving", 0))
+
+    async def test_lost_without_a_word(self) -> None:
+        """A service that is missing is noticed by the periodic look as well, if the event should get lost."""
+        await self.listen(self.tor)
+        instance = self.instance()
+        await self.serving(instance)
+        had = self.tor.services()
+        self.tor.options = []
+        await self.until(lambda: self.tor.services() == had)
+        self.assertEqual(instance.status().restarts, 0)
+
+    async def test_company_comes_with_a_reload(self) -> None:
+        """When the reload brings another service, we keep our hands off and say so."""
+        await self.listen(self.tor)
+        instance = self.instance(check=3600.0)
+        await self.serving(instance)
+        self.tor.options, self.tor.publishing = [("HiddenServiceDir", "/var/lib/tor/shop")], "1"
+        self.tor.changed(self.tor.options)
+        await self.until(lambda: "/var/lib/tor/shop" in str(instance.status().problem))
+        self.assertNotEqual(instance.status().phase, "serving")
+        self.assertEqual(
+            (self.tor.services(), self.tor.publishing), ((("HiddenServiceDir", "/var/lib/tor/shop"),), "1")
+        )
 
     async def test_company(self) -> None:
         """A Tor with other services is refused by name and left as it was; when they leave, it is taken."""

@@ -228,6 +228,17 @@ class TorInstanceTests(SynchronousTestCase):
         self.assertEqual(self.tor.connections, [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_winding_down(self) -> None:
+        """Before a stop a failure costs no line in the log and brings no further attempt."""
+        self.start()
+        self.instance.wind_down()
+        with capturedLogs() as logs:
+            self.instance.failed("the process ended")
+            self.later(100)
+        self.assertEqual((self.instance.closed, self.phase(), self.instance.status().restarts), (1, "waiting", 0))
+        self.assertEqual([event for event in logs if event["log_level"] is not LogLevel.debug], [])
+        self.successResultOf(self.instance.stopService())
+
     def test_stop_while_waiting(self) -> None:
         """The next attempt does not come."""
         self.instance.obstacle = RuntimeError("no")

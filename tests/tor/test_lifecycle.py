@@ -23,13 +23,27 @@ from rustbalance.tor.lifecycle import (
     Wake,
 )
 
-INPUTS = ("start", "stop", "attached", "progressed", "bootstrapped", "failed", "ended", "woken")
+INPUTS = (
+    "start",
+    "stop",
+    "attached",
+    "progressed",
+    "bootstrapped",
+    "failed",
+    "ended",
+    "woken",
+    "none",
+    "some",
+    "wind_down",
+)
 
 
 def feed(machine: Lifecycle, name: str) -> None:
     """Give the machine one input by name."""
     if name == "failed":
         machine.failed("why")
+    elif name in ("none", "some"):
+        machine.counted(["none", "some"].index(name), 0.0)
     else:
         getattr(machine, name)()
 
@@ -84,6 +98,45 @@ class LifecycleTests(SynchronousTestCase):
         self.after("start", "attached")
         stuck = "its bootstrap has not moved for 600 s"
         self.assertEqual(self.after("woken"), [Report(stuck, 2.0), LetSleep(), Close()])
+
+    def test_without_introductions(self) -> None:
+        """A Tor that has served for two minutes without introduction points, first or last, is begun anew."""
+        barren = "it has had no introduction points for 120 s"
+        for first, counts in ((True, ((0, 5), (0, 124.9))), (False, ((0, 5), (2, 100), (0, 130), (0, 249.9)))):
+            with self.subTest(first=first):
+                self.setUp()
+                self.after("start", "attached", "bootstrapped")
+                self.core.outbox.clear()
+                for introductions, at in counts:
+                    self.machine.counted(introductions, at)
+                self.assertEqual(self.core.outbox, [])
+                self.machine.counted(0, counts[-1][1] + 0.1)
+                self.assertEqual(self.core.outbox, [Lost(barren), Report(barren, 2.0), LetSleep(), Close()])
+
+    def test_without_introductions_since_the_last_life(self) -> None:
+        """Each life has its full time."""
+        self.after("start", "attached", "bootstrapped")
+        self.machine.counted(0, 0)
+        self.after("failed", "ended", "woken", "attached", "bootstrapped")
+        self.machine.counted(0, 119)
+        self.machine.counted(0, 238)
+        self.assertEqual(self.machine.phase(), "serving")
+
+    def test_winding_down(self) -> None:
+        """What breaks when the daemon is about to stop is cleared away without a word, and not begun again."""
+        self.after("start", "attached", "bootstrapped")
+        self.assertEqual(self.after("wind_down"), [])
+        self.assertEqual(self.machine.phase(), "serving")
+        self.assertEqual(self.after("failed"), [Lost("why"), LetSleep(), Close()])
+        self.assertEqual(self.after("ended"), [])
+        self.assertEqual(self.after("stop"), [LetSleep(), Stopped()])
+        self.assertEqual(self.after("start"), [Open()])
+        self.assertIn(Report("why", 4.0), self.after("failed"))
+
+    def test_winding_down_while_waiting(self) -> None:
+        """The next attempt does not come."""
+        self.after("start", "failed", "ended")
+        self.assertEqual(self.after("wind_down"), [LetSleep()])
 
     def test_one_failure_counts_once(self) -> None:
         """The process ends, the connection breaks and a command times out: one failure, one clearing up."""

@@ -1,23 +1,33 @@
 """Tests for L{rustbalance.tor.managed}, with a FakeTor as child process; C{tests.live} has the real one."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251  (real processes)
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
-from rustbalance.life import pause
+from rustbalance.life import pause, within
+from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
-from rustbalance.testing.fake_tor_process import write_program
+from rustbalance.testing.fake_tor_process import CIRCUITS, write_program
 from rustbalance.tor.control import Patience
+from rustbalance.tor.events import IntroductionCircuit
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
+
+CIRCUIT = (
+    "12 BUILT $9CDF31AFC85FDD66E9D0A2A4E1F24CD5B6A0CB45~r1 BUILD_FLAGS=IS_INTERNAL,NEED_CAPACITY "
+    f"PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED REND_QUERY={OnionAddress(bytes(range(32))).label} "
+    "TIME_CREATED=2026-01-01T00:00:00.000000"
+)
+PATIENCE = Patience(command=1.0, check=0.2)
 
 
 class ManagedTorTests(TestCase):
@@ -31,13 +41,14 @@ class ManagedTorTests(TestCase):
         self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
         self.binary = write_program(self.folder / "tor")
 
-    def instance(self, binary: str | None = None, key: MasterKey | None = None) -> ManagedTor:
+    def instance(
+        self, binary: str | None = None, key: MasterKey | None = None, patience: Patience = PATIENCE
+    ) -> ManagedTor:
         """Return an instance that is stopped at the end of the test."""
         settings = ManagedSettings(
             self.folder / "primary", binary or self.binary, forward_to=lambda: "unix:/front.sock"
         )
-        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=0.2)
-        instance = ManagedTor("primary", settings, lambda: key or self.key, reactor, backoff, patience)
+        instance = ManagedTor("primary", settings, lambda: key or self.key, reactor, lambda failures: 0.05, patience)
         self.addCleanup(instance.stopService)
         return instance
 
@@ -89,6 +100,19 @@ class ManagedTorTests(TestCase):
         self.assertNotEqual(await self.serving(instance), first)
         self.assertRaises(ProcessLookupError, os.kill, first, 0)
 
+    async def test_hurried(self) -> None:
+        """When the time to stop is short, a Tor that does not go when asked is killed in time, even if asked before."""
+        for failed_before in (False, True):
+            instance = self.instance()
+            instance.startService()
+            pid = await self.serving(instance)
+            os.kill(pid, signal.SIGSTOP)
+            if failed_before:
+                instance.failed("it hangs")
+            instance.hurry(0.4)
+            await within(0.4, reactor, instance.stopService())
+            self.assertRaises(ProcessLookupError, os.kill, pid, 0)
+
     async def test_leftover(self) -> None:
         """A Tor that an earlier daemon left, even a hung one, does not keep the new one from serving."""
         old = self.instance()
@@ -115,6 +139,43 @@ class ManagedTorTests(TestCase):
         instance.startService()
         await self.until(lambda: instance.status().problem is not None)
         self.assertEqual(instance.status().problem, "it exited with status 1: Reading config failed")
+
+    async def test_id_cannot_be_noted(self) -> None:
+        """A full disk, say, is the problem until it is over; no Tor stays that nobody knows."""
+        home = self.folder / "primary"
+        (home / "pid").mkdir(parents=True, mode=0o700)
+        home.chmod(0o700)
+        instance = self.instance()
+        instance.startService()
+        await self.until(lambda: instance.status().restarts > 1)
+        self.assertIn("pid", str(instance.status().problem))
+        (home / "pid").rmdir()
+        await self.serving(instance)
+        self.assertEqual(list(started_with(home / "torrc")), [instance.pid])
+
+    async def test_never_opens_its_control_socket(self) -> None:
+        """A Tor that starts but takes no commands is given up with a sentence that says so."""
+        binary = self.folder / "silent"
+        binary.write_text("#!/bin/sh\nexec sleep 60\n")
+        binary.chmod(0o700)
+        instance = self.instance(str(binary), patience=Patience(start=0.3))
+        instance.startService()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertEqual(instance.status().problem, "Tor did not open its control socket within 0.3 s")
+
+    async def test_without_introductions(self) -> None:
+        """A Tor that gets no introduction circuit is replaced; one that has some, told or asked, is not."""
+        instance = self.instance(patience=Patience(check=0.05, introductions=0.3))
+        instance.startService()
+        await self.until(lambda: instance.status().problem is not None)
+        self.assertEqual(instance.status().problem, "it has had no introduction points for 0.3 s")
+        (self.folder / "primary" / CIRCUITS).write_text(CIRCUIT)
+        pid = await self.serving(instance)
+        await pause(reactor, 0.8)
+        self.assertEqual(instance.pid, pid)
+        instance.on_event(IntroductionCircuit(self.key.address, "12", False))
+        await pause(reactor, 0.8)
+        self.assertEqual(instance.pid, pid)
 
     async def test_no_tor(self) -> None:
         """A missing tor is said to be missing, and looked for again."""
@@ -150,3 +211,11 @@ class ManagedTorTests(TestCase):
         """A directory too deep for sockets is refused before anything starts."""
         settings = ManagedSettings(Path("/" + "x" * 100))
         self.assertRaises(SocketPathTooLong, ManagedTor, "primary", settings, None, reactor)
+
+
+def started_with(torrc: Path) -> Iterator[int]:
+    """Yield the ids of all processes that have C{torrc} among their arguments."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(torrc) in (entry / "cmdline").read_bytes().split(b"\0"):
+                yield int(entry.name)

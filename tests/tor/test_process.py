@@ -6,12 +6,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from twisted.internet import reactor  # noqa: TID251  (real processes)
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
-from rustbalance.life import pause, within
+from rustbalance.life import deferred, pause, within
 from rustbalance.tor.process import TorNotFound, TorProcess, end_leftover, start
 
 
@@ -76,6 +77,22 @@ class ProcessTests(TestCase):
         process = await self.sleeper("trap '' TERM; ")
         await process.end(reactor, 0.3)
         self.assertEqual(process.reason, "it was ended by signal 9: up")
+
+    async def test_id_cannot_be_noted(self) -> None:
+        """A child whose id cannot be written down does not stay: nobody would find it again."""
+        self.pid_file.mkdir()
+        with patch.object(TorProcess, "kill", autospec=True, side_effect=TorProcess.kill) as killed:
+            self.assertRaises(OSError, self.start, "exec sleep 60")
+        (process,) = killed.call_args.args
+        self.assertEqual(await within(5, reactor, process.ended()), "it was ended by signal 9")
+
+    async def test_session_of_its_own(self) -> None:
+        """Ctrl-C at a terminal reaches everybody in the session of the daemon, and Tor is not to go first."""
+        process = await self.sleeper()
+        self.addCleanup(lambda: deferred(process.end(reactor, 5)))
+        assert process.pid is not None
+        self.assertEqual(os.getsid(process.pid), process.pid)
+        self.assertEqual(os.getpgid(process.pid), process.pid)
 
     def test_not_found(self) -> None:
         """A missing program is named, with what to do."""

@@ -27,7 +27,7 @@ class QuotingTests(SynchronousTestCase):
         """What is quoted reads back as it was."""
 
         @settings(deadline=None)
-        @given(st.text(st.characters(blacklist_characters="\r\n")))
+        @given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n")))
         def check(value: str) -> None:
             self.assertEqual(unquoted(quoted(value)), value)
 
@@ -37,6 +37,11 @@ class QuotingTests(SynchronousTestCase):
         """A value that Tor did not quote is taken as it is."""
         self.assertEqual(unquoted('80 unix:"/a b"'), '80 unix:"/a b"')
         self.assertEqual(unquoted('"'), '"')
+
+    def test_octal(self) -> None:
+        """Tor shows the bytes of other alphabets in octal; a digit behind a backslash that is no octal is itself."""
+        self.assertEqual(unquoted(r'"/n\303\266d \"#1\" \\303 \8\n"'), '/nöd "#1" \\303 8\n')
+        self.assertEqual(unquoted(r'"\377"'), "\udcff")
 
     def test_no_line_breaks(self) -> None:
         """A line break could begin a command or an option of its own."""

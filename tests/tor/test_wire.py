@@ -48,13 +48,11 @@ class ControlWireTests(SynchronousTestCase):
         self.wire.queue_command("SETEVENTS A B")
         self.pump.flush()
         self.tor.emit("A one")
-        self.tor.emit("B two", b"250 OK\n.x\n650 A\n")
-        self.tor.emit("A three")
+        self.tor.emit("A three\nmore")
         self.pump.flush()
-        self.wire.lineReceived(b"650-A four")
-        self.wire.lineReceived(b"650-more")
-        self.wire.lineReceived(b"650 OK")
-        self.assertEqual(self.events, ["A one", "B two\n250 OK\n.x\n650 A\nOK", "A three", "A four\nmore\nOK"])
+        for line in (b"650+B two", b"250 OK", b"..x", b"650 A", b".", b"650 OK", b"650 A four"):
+            self.wire.lineReceived(line)
+        self.assertEqual(self.events, ["A one", "A three\nmore\nOK", "B two\n250 OK\n.x\n650 A\nOK", "A four"])
 
     def test_event_while_an_answer_is_awaited(self) -> None:
         """An event with a data block that comes before the answer is no part of it."""

@@ -3,13 +3,13 @@
 import contextlib
 import gc
 
-from rustbalance.cli.new_bundle import CannotBundle, make_bundle
-from rustbalance.cli.new_node import create_node
 from rustbalance.cluster.bundle import Bundle, BundleError, open_bundle
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import check_record, check_ticket
 from rustbalance.config import load_config
 from rustbalance.key_files import load_master_key
+from rustbalance.provisioning.new_bundle import CannotBundle, make_bundle
+from rustbalance.provisioning.new_node import create_node
 from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret, locked_bytes
 from tests.cli.case import CliCase

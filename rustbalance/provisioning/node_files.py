@@ -19,7 +19,7 @@ from rustbalance.joining.records import JOINING, LEDGER
 from rustbalance.key_files import SECRET_HEADER, KeyFileError, create_master_key
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
-from rustbalance.secret_files import create_secret, encode_base64, write_secret
+from rustbalance.secret_files import SecretFileError, create_secret, encode_base64, write_secret
 from rustbalance.secrets import Secret
 
 CONFIG, KEY, STATE = "config.toml", "master.key", "state"
@@ -64,6 +64,7 @@ def write_node(
     :raises CannotMake: the disk does not take them.
     """
     config = directory / CONFIG
+    old_key = None
     try:
         private_directory(directory)
         old_key = _step_aside(directory / KEY)
@@ -72,7 +73,9 @@ def write_node(
         named = _write_secrets(directory, shared, wireguard=settings.get("coordination.mode") == "wireguard")
         whole = {**named, **_places(directory), **settings}
         write_atomically(config, render(whole, OPENING.format(config=config)).encode())
-    except (OSError, UnsafePath, KeyFileError) as error:
+    except (OSError, UnsafePath, KeyFileError, SecretFileError) as error:
+        if old_key is not None:
+            old_key.replace(directory / KEY)
         raise CannotMake(f"cannot write to {directory}: {error}") from None
     return NewNode(address, config, directory / KEY, old_key, _missing(config))
 
@@ -128,7 +131,7 @@ def check_room(directory: Path, force: bool) -> None:
     there = [name for name in FILES if os.path.lexists(directory / name)]
     if there and not force:
         raise CannotMake(f"{', '.join(there)} in {directory} would be replaced; choose another --dir, or --force")
-    if directory.exists():
+    if os.path.lexists(directory):
         _check_private(directory)
 
 

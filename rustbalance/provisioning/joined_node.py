@@ -10,17 +10,17 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from rustbalance.cli import node_files
-from rustbalance.cli.new_bundle import JOIN_SECRET, MASTER_KEY, TOKEN
-from rustbalance.cli.new_node import carrier_settings, include_settings, node_id, target_settings
-from rustbalance.cli.node_files import CannotMake, NewNode, check_room, normal, write_node
-from rustbalance.cli.shared_settings import NotShared, unpack_settings
 from rustbalance.cluster.bundle import Bundle
 from rustbalance.cluster.messages import NODE_ID, NodeRecord
 from rustbalance.config.writing import Value
 from rustbalance.files import private_directory
 from rustbalance.joining.records import JOINING, Joining, StateFile
 from rustbalance.onion.keys import InvalidKey, MasterKey
+from rustbalance.provisioning import node_files
+from rustbalance.provisioning.new_bundle import JOIN_SECRET, MASTER_KEY, TOKEN
+from rustbalance.provisioning.new_node import carrier_settings, include_settings, node_id, target_settings
+from rustbalance.provisioning.node_files import CannotMake, NewNode, check_room, normal, write_node
+from rustbalance.provisioning.shared_settings import NotShared, unpack_settings
 from rustbalance.secrets import Secret
 
 _DIRECT = "direct:"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.new_node import create_node, node_id
-from rustbalance.cli.node_files import CannotMake
 from rustbalance.config import HostPort, UnixPath, load_config
 from rustbalance.key_files import SECRET_HEADER, create_master_key, load_master_key, write_service_keys
 from rustbalance.onion.address import OnionAddress
+from rustbalance.provisioning.new_node import create_node, node_id
+from rustbalance.provisioning.node_files import CannotMake
 from rustbalance.secret_files import write_secret
 from tests.cli.case import CliCase
 from tests.config.case import ONION
@@ -114,6 +114,18 @@ class CreateTests(CliCase):
         for name in FILES[:-1]:
             (made.config.parent / name).unlink()
         self.refused("join_secret in", "--force")
+
+    def test_a_failure_gives_the_old_key_back(self) -> None:
+        """When the new configuration cannot be written, the directory has the key that it had."""
+        first = self.node()
+        before = first.key.read_bytes()
+        first.config.unlink()
+        first.config.mkdir()
+        (first.config / "in the way").touch()
+        with self.assertRaises(CannotMake):
+            create_node(self.directory / "node", "h:1", force=True)
+        self.assertEqual(first.key.read_bytes(), before)
+        self.assertEqual(list(first.key.parent.glob("*.old-*")), [])
 
     def test_force_keeps_the_old_key(self) -> None:
         """With force there is a new key; the old one has another name, as it cannot be had again."""

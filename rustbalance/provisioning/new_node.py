@@ -10,8 +10,6 @@ import socket
 from ipaddress import ip_network
 from pathlib import Path
 
-from rustbalance.cli.node_files import JOIN_SECRET, TOKEN, CannotMake, NewNode, check_room, normal, write_node
-from rustbalance.cli.target import parse_target
 from rustbalance.config.addresses import HostPort
 from rustbalance.config.cluster_keys import host_port, listening
 from rustbalance.config.complaints import Refused
@@ -19,6 +17,8 @@ from rustbalance.config.schema import Wireguard
 from rustbalance.config.writing import Value
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.onion.keys import MasterKey
+from rustbalance.provisioning.node_files import JOIN_SECRET, TOKEN, CannotMake, NewNode, check_room, normal, write_node
+from rustbalance.provisioning.target import parse_target
 from rustbalance.secret_files import encode_hex
 from rustbalance.secrets import Secret
 

@@ -6,7 +6,6 @@ import msgspec
 from rich.console import Console, RenderableType
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.status_page import duration, page, size
 from rustbalance.ops.status import (
     ClusterStatus,
     DescriptorStatus,
@@ -17,6 +16,7 @@ from rustbalance.ops.status import (
     NodeStatus,
     ProxyStatus,
 )
+from rustbalance.ops.status_page import duration, page, size
 
 ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
 

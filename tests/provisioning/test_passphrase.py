@@ -6,7 +6,7 @@ import threading
 
 import click
 
-from rustbalance.cli.passphrase import LONGEST, get_passphrase, prompt, read_line
+from rustbalance.provisioning.passphrase import LONGEST, get_passphrase, prompt, read_line
 from rustbalance.secrets import Secret
 from tests.cli.case import CliCase
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.shared_settings import KEYS, NotShared, pack_settings, unpack_settings
 from rustbalance.config.outline import every_entry, known_names, secret_names
+from rustbalance.provisioning.shared_settings import KEYS, NotShared, pack_settings, unpack_settings
 
 
 class SharedTests(SynchronousTestCase):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rustbalance.cli.shared_settings import pack_settings
 from rustbalance.cluster.bundle import Facts, seal_bundle
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import NodeRecord, Ticket
@@ -18,6 +17,7 @@ from rustbalance.cluster.records import sign_record, sign_ticket
 from rustbalance.config import Config, find_given, load_config, wipe_secrets
 from rustbalance.key_files import KeyFileError, load_master_key
 from rustbalance.onion.address import OnionAddress
+from rustbalance.provisioning.shared_settings import pack_settings
 from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret
 

@@ -1,9 +1,9 @@
 """The files of a node."""
 
-from rustbalance.cli.new_node import create_node, new_secrets
-from rustbalance.cli.node_files import CannotMake, check_room, normal, write_node
 from rustbalance.config import load_config
 from rustbalance.joining.records import JOINING, LEDGER
+from rustbalance.provisioning.new_node import create_node, new_secrets
+from rustbalance.provisioning.node_files import CannotMake, check_room, normal, write_node
 from tests.cli.case import CliCase
 
 SETTINGS = {"node.id": "a", "target.address": "127.0.0.1:8000"}

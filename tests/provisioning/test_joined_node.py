@@ -2,14 +2,14 @@
 
 import stat
 
-from rustbalance.cli.joined_node import create_joined_node
-from rustbalance.cli.node_files import CannotMake
 from rustbalance.cluster.bundle import Bundle
 from rustbalance.config import HostPort, load_config
 from rustbalance.joining.records import JOINING, Joining, StateFile
 from rustbalance.key_files import load_master_key
+from rustbalance.provisioning.joined_node import create_joined_node
+from rustbalance.provisioning.node_files import CannotMake
 from rustbalance.secrets import Secret
-from tests.cli.test_new_bundle import BundleCase
+from tests.provisioning.test_new_bundle import BundleCase
 
 
 class JoinedNodeTests(BundleCase):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cli.target import parse_target
 from rustbalance.config.complaints import Refused
+from rustbalance.provisioning.target import parse_target
 from tests.config.case import ONION
 
 BASE = Path("/base")

@@ -2,7 +2,7 @@
 Asking a Tor of the lab.
 
 Owns: one control connection with a deadline on every question. In: a port; out: answers and events. The daemon's own
-connection is ``rustbalance.tor.control``; this one needs three verbs and must not depend on what it helps to test.
+connection is ``rustbalance.tor.control``; this one needs few verbs and must not depend on what it helps to test.
 """
 
 from collections.abc import Callable
@@ -60,9 +60,20 @@ class ControlLink:
             raise NotAnswered(f"GETINFO {key}: {refused}") from None
         return answer.removeprefix(f"{key}=").lstrip("\n")
 
+    async def send(self, command: str) -> None:
+        """
+        Send a command that is answered with OK.
+
+        :raises NotAnswered: Tor refuses it.
+        """
+        try:
+            await within(DEADLINE, self._reactor, self._protocol.queue_command(command))
+        except txtorcon.TorProtocolError as refused:
+            raise NotAnswered(f"{command}: {refused}") from None
+
     async def signal(self, name: str) -> None:
         """Send ``SIGNAL name``."""
-        await within(DEADLINE, self._reactor, self._protocol.queue_command(f"SIGNAL {name}"))
+        await self.send(f"SIGNAL {name}")
 
     async def listen(self, event: str, listener: Callable[[str], None]) -> None:
         """Call ``listener`` with the text of every ``event`` from now on."""

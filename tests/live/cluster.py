@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,21 +59,29 @@ cluster_token_file = "{token}"
 
 
 class Member:
-    """One node of the cluster: its directory, and its process once C{start} was called."""
+    """
+    One node of the cluster: its directory, and its process once C{start} was called.
 
-    def __init__(self, name: str, directory: Path, **settings: object) -> None:
-        directory.mkdir(mode=0o700)
+    C{words} lead its command: those that bring it to the machine where it is to run.
+    """
+
+    def __init__(self, name: str, directory: Path, words: Sequence[str] = ()) -> None:
         self.name = name
         self.directory = directory
         self.config = directory / "config.toml"
-        self.config.write_text(CONFIGURATION.format(name=name, **settings))
-        self.config.chmod(0o600)
         self.child: Child | None = None
+        self._words = words
+
+    def configure(self, **settings: object) -> None:
+        """Make the directory and write the configuration."""
+        self.directory.mkdir(mode=0o700)
+        self.config.write_text(CONFIGURATION.format(name=self.name, **settings))
+        self.config.chmod(0o600)
 
     def start(self) -> None:
         """Start the process; also again after it has ended."""
         command = (sys.executable, "-m", "twisted", "--log-format=text", "rustbalance", "--config", str(self.config))
-        self.child = spawn(reactor, self.name, command, self.directory)
+        self.child = spawn(reactor, self.name, (*self._words, *command), self.directory)
 
     async def status(self) -> NodeStatus | None:
         """Return what the node says about itself, None when it does not answer."""
@@ -111,39 +119,44 @@ class ClusterTestCase(LiveTestCase):
 
     timeout = 400
 
-    async def prepare(self) -> None:
-        """Make the site, the keys and all configurations."""
+    async def begin(self) -> None:
+        """Make a directory, the site and a visitor; there are no nodes yet."""
         self.directory = Path(tempfile.mkdtemp(prefix="rb-c-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         site = TargetSite(reactor)
         await site.start(self.directory / "site.sock")
         self.addCleanup(lambda: deferred(site.stop()))
+        self.members: dict[str, Member] = {}
+        self.addCleanup(lambda: deferred(self._end()))
+        self.hung: set[str] = set()
+        self.visitors: Visitor = await self.visitor()
+
+    async def prepare(self) -> None:
+        """Make everything, three nodes on loopback included."""
+        await self.begin()
+        ports = PortBlock.reserve(random.Random())
+        self.addCleanup(ports.release)
+        self.configure({name: f"127.0.0.1:{ports.take()}" for name in NODES}, {})
+
+    def configure(self, places: dict[str, str], words: dict[str, Sequence[str]]) -> None:
+        """Make the keys, and nodes that listen at C{places}; C{words} lead the command of each."""
         key = create_master_key(self.directory / "master.key")
         self.address = key.address
         key.wipe()
         token = self.directory / "token"
         token.write_text(random.SystemRandom().randbytes(32).hex())
         token.chmod(0o600)
-        ports = PortBlock.reserve(random.Random())
-        self.addCleanup(ports.release)
-        places = {name: f"127.0.0.1:{ports.take()}" for name in NODES}
-        self.members = {
-            name: Member(
-                name,
-                self.directory / name,
+        for number, (name, place) in enumerate(places.items()):
+            member = self.members[name] = Member(name, self.directory / name, words.get(name, ()))
+            member.configure(
                 priority=100 + number,
                 key=self.directory / "master.key",
                 target=self.directory / "site.sock",
                 include=self.network.include_path,
-                listen=places[name],
-                peers=[place for other, place in places.items() if other != name],
+                listen=place,
+                peers=[other for other in places.values() if other != place],
                 token=token,
             )
-            for number, name in enumerate(NODES)
-        }
-        self.addCleanup(lambda: deferred(self._end()))
-        self.hung: set[str] = set()
-        self.visitors: Visitor = await self.visitor()
 
     async def _end(self) -> None:
         children = [member.child for member in self.members.values() if member.child is not None]
@@ -167,6 +180,19 @@ class ClusterTestCase(LiveTestCase):
             if reactor.seconds() > began + seconds:
                 raise AssertionError(f"not within {seconds:g} s: {what}\n{found}\n{self._last_words()}")
             await pause(reactor, POLL)
+
+    async def lead(self) -> str:
+        """Return who publishes."""
+        named: set[str | None] = set()
+
+        def agreed(found: dict[str, NodeStatus]) -> bool:
+            named.add(publisher(found))
+            return named != {None}
+
+        await self.until("one publisher", agreed, 10)
+        [name] = named - {None}
+        assert name is not None
+        return name
 
     def _last_words(self) -> str:
         return "\n".join(f"--- {member.name}\n{member.log[-3000:]}" for member in self.members.values())

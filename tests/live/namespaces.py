@@ -24,6 +24,8 @@ from rustbalance.life import pause, within
 
 ROOT = Path(__file__).parent.parent.parent
 NODE = "tests.live.wireguard_node"
+#: What runs on a machine that others are to run things on.
+IDLE = ("sh", "-c", "echo {} && exec cat")
 SWITCH = "mount -t tmpfs tmpfs /run && ip link add br0 type bridge && ip link set br0 up && echo {} && exec cat"
 MACHINE = 'mount -t tmpfs tmpfs /run && mount --bind "$1" /etc/hosts && ip link set lo up && shift && exec "$@"'
 
@@ -104,10 +106,11 @@ async def run(*words: str, env: dict[str, str] | None = None) -> str:
     return out.decode()  # type: ignore[no-any-return]
 
 
-def spawn(words: tuple[str, ...], environment: dict[str, str]) -> Process:
-    """Start a program."""
+def spawn(words: tuple[str, ...], environment: dict[str, str], more: dict[int, int] | None = None) -> Process:
+    """Start a program; ``more``: descriptors of ours that it has, by their numbers there."""
     process = Process()
-    reactor.spawnProcess(process, words[0], words, env=environment)
+    descriptors: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **(more or {})}
+    reactor.spawnProcess(process, words[0], words, env=environment, childFDs=descriptors)
     return process
 
 
@@ -115,13 +118,20 @@ class Machine:
     """A namespace with a node in it, at C{ip} on the bridge."""
 
     def __init__(self, number: int, process: Process) -> None:
+        self.number = number
         self.ip = f"192.0.2.{number}"
         self.tunnel_ip = f"10.200.200.{number}"
         self.process = process
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What leads a command that is to be run inside."""
+        program = shutil.which("nsenter") or "nsenter"
+        return (program, "-t", str(self.process.pid), "-U", "-n", "-m", "--preserve-credentials")
+
     async def run(self, *words: str) -> str:
         """Run a program inside."""
-        return await run("nsenter", "-t", str(self.process.pid), "-U", "-n", "-m", "--preserve-credentials", *words)
+        return await run(*self.words, *words)
 
     async def status(self) -> dict[str, Any]:
         """Ask the node."""
@@ -159,19 +169,30 @@ class Switch:
         if problems:
             raise Broken("; ".join(problems))
 
-    async def machine(self, names: dict[str, str]) -> Machine:
-        """Return a new machine, whose node has started but knows nothing yet; C{names} is for its C{/etc/hosts}."""
+    async def machine(self, names: dict[str, str], program: tuple[str, ...] = (sys.executable, "-m", NODE)) -> Machine:
+        """Return a new machine, whose C{program} has started; C{names} is for its C{/etc/hosts}."""
         number = len(self.machines) + 1
         hosts = self.folder / f"hosts{number}"
         hosts.write_text("".join(f"{ip} {name}\n" for name, ip in names.items()))
         entered = (*self._inside("-m"), "unshare", "--net", "--mount", "--propagation", "private")
-        node = ("sh", "-c", MACHINE, "sh", str(hosts), sys.executable, "-m", NODE)
+        node = ("sh", "-c", MACHINE, "sh", str(hosts), *program)
         search = {"PATH": f"{self._path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
         process = spawn((shutil.which("nsenter") or "nsenter", *entered[1:], *node), {**os.environ, **search})
         machine = Machine(number, process)
         self.machines.append(machine)
-        await self._plug(machine, f"port{number}")
+        await self._plug(machine, self._port(machine))
         return machine
+
+    async def cut(self, machine: Machine) -> None:
+        """Pull the machine's cable; what it has open to others hears nothing of that."""
+        await run(*self._inside(), "ip", "link", "set", self._port(machine), "down")
+
+    async def mend(self, machine: Machine) -> None:
+        """Put the cable back."""
+        await run(*self._inside(), "ip", "link", "set", self._port(machine), "up")
+
+    def _port(self, machine: Machine) -> str:
+        return f"port{machine.number}"
 
     async def _plug(self, machine: Machine, port: str) -> None:
         await self._in_its_own_namespace(machine)

@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from rustbalance.lab.visits import VisitLog
 from rustbalance.life import deferred, pause
-from rustbalance.ops.status import NodeStatus
 from tests.live.cluster import NODES, ClusterTestCase, published_points, publisher
 
 STARTED_WITHIN = 120.0
@@ -36,19 +35,6 @@ class FailoverTests(ClusterTestCase):
         keys = await self.found_by_clients()
         self.assertEqual(len(keys), 9)
         return keys
-
-    async def lead(self) -> str:
-        """Return who publishes."""
-        named: set[str | None] = set()
-
-        def agreed(found: dict[str, NodeStatus]) -> bool:
-            named.add(publisher(found))
-            return named != {None}
-
-        await self.until("one publisher", agreed, 10)
-        [name] = named - {None}
-        assert name is not None
-        return name
 
     async def visit(self, log: VisitLog, until: Deferred[None]) -> None:
         """Make one visit after the other, each on circuits of its own."""

@@ -8,6 +8,7 @@ from rustbalance.cluster.messages import State
 from tests.sim.directories import PLAN, Text, scheme
 from tests.sim.node import SimulatedNode
 from tests.sim.scale import chain, seconds_until
+from tests.sim.weather import Weather
 from tests.sim.world import World
 
 SEEDS = range(12)
@@ -210,6 +211,24 @@ class MeshTests(SynchronousTestCase):
             for node in world.nodes:
                 node.rotate()
             self.assertLess(until_settled(world), 30.0)
+
+
+class GoodWeatherTests(SynchronousTestCase):
+    """What good weather promises."""
+
+    def test_somebody_remembers(self) -> None:
+        """When all that are up have lost their disks, the one that knows the cluster comes back, and they join it."""
+        for seed in SEEDS:
+            world = running(seed, 3)
+            keeper, *others = world.nodes
+            for node in world.nodes:
+                node.crash()
+            for node in others:
+                node.wipe()
+                world.rejoin(node)
+            Weather(world).end()
+            self.assertTrue(keeper.up)
+            self.assertLess(until_settled(world), 60.0)
 
 
 class HungPublisherTests(SynchronousTestCase):

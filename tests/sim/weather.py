@@ -44,7 +44,7 @@ class Weather:
         self._world.agenda.after(5.0 + 10.0 * self._random.random(), self._next)
 
     def end(self) -> None:
-        """Mend everything; fewer than half of the nodes may stay dead."""
+        """Mend everything; fewer than half of the nodes may stay dead, and not all that know who is in the cluster."""
         world, random = self._world, self._random
         self._over = True
         world.network.fair()
@@ -57,6 +57,8 @@ class Weather:
         may_rest = random.randint(0, (len(world.nodes) - 1) // 2)
         for node in dead[may_rest:]:
             self._return(node)
+        if not any(map(_remembers, world.up())):
+            self._return(next(filter(_remembers, dead)))
         for node in world.nodes:
             node.target_healthy, node.drained = True, False
             node.publishing.failing = 0.0
@@ -125,11 +127,11 @@ class Weather:
 
     def _return_empty(self, node: SimulatedNode) -> None:
         """Come back without a disk, as long as others remember who is in the cluster."""
-        if all(other is node or other.outside or other.disk.state is None for other in self._world.nodes):
-            node.boot()
-        else:
+        if any(other is not node and _remembers(other) for other in self._world.nodes):
             node.wipe()
             self._world.rejoin(node)
+        else:
+            node.boot()
 
     def _step_clock(self, node: SimulatedNode) -> None:
         random = self._random
@@ -137,6 +139,11 @@ class Weather:
 
     def _fail_uploads(self, node: SimulatedNode) -> None:
         node.publishing.failing = self._random.choice((0.0, 0.3, 0.9))
+
+
+def _remembers(node: SimulatedNode) -> bool:
+    """Tell whether it is a member and knows it, so that others can join through it."""
+    return not node.outside and node.disk.state is not None
 
 
 def _resume(node: SimulatedNode) -> None:

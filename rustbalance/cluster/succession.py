@@ -35,7 +35,7 @@ class Succession:
         self._settings = settings
         self._rivals = rivals
         self._random = random
-        self._seat = failover.Seat(self._turn, self._grace, settings.lease_duration)
+        self._seat = failover.Seat(self._turn, self._grace, 2 * settings.heartbeat_interval)
         self._machine = failover.FailoverMachine(self._seat)
         self._mine: Claim | None = None
         self._deadline: float | None = None

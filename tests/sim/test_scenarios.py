@@ -65,6 +65,27 @@ class FigureTests(SynchronousTestCase):
         self.assertLess(self.longest(measure), 3.0)
         self.assertLess(self.longest(measure, nodes=7), 3.0)
 
+    def test_tor_restarts(self) -> None:
+        """
+        The publisher's Tor is away for a second: somebody publishes 3 s after it went, and where nobody else can, it is
+        the same node within 8 s.
+        """
+
+        def measure(world: World) -> float:
+            leads = publisher(world)
+            leads.lose_tor()
+            world.agenda.after(1.0, leads.regain_tor)
+            return seconds_until(world, lambda: bool(world.publishers()))
+
+        def measure_alone(world: World) -> float:
+            for node in world.nodes:
+                if node.name not in world.publishers():
+                    node.lose_tor()
+            return measure(world)
+
+        self.assertLess(self.longest(measure), 3.0)
+        self.assertLess(self.longest(measure_alone), 8.0)
+
     def test_hang(self) -> None:
         """A node hangs, the publisher or another: its points are out of all directories within 15 s."""
 

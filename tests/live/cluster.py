@@ -36,6 +36,12 @@ from tests.live.network import LiveTestCase
 reactor: Any = global_reactor
 POLL = 0.1
 ENDING = 15.0
+#: Seconds from a start to what is wanted, unless something is wrong.
+STARTED_WITHIN = 120.0
+#: Visits at once while something happens.
+CROWD = 4
+#: Seconds from kill -9 of the publisher until another holds the lease, and until its points are withdrawn.
+TAKEN_OVER, WITHDRAWN = 12.0, 15.0
 NODES = ("alpha", "beta", "gamma")
 
 CONFIGURATION = """\
@@ -56,6 +62,11 @@ listen = "{listen}"
 peers = {peers}
 cluster_token_file = "{token}"
 """
+
+
+def figure(text: str) -> None:
+    """Print a measured figure."""
+    print(f"\n    {text}", file=sys.stderr, flush=True)
 
 
 class Member:
@@ -111,7 +122,7 @@ class Member:
     @property
     def log(self) -> str:
         """What the daemon has said."""
-        return (self.directory / "output.log").read_text()
+        return (self.directory / "output.log").read_text() if self.child is not None else ""
 
 
 class ClusterTestCase(LiveTestCase):
@@ -167,7 +178,9 @@ class ClusterTestCase(LiveTestCase):
         for member in self.members.values():
             member.start()
 
-    async def until(self, what: str, condition: Callable[[dict[str, NodeStatus]], bool], seconds: float) -> float:
+    async def until(
+        self, what: str, condition: Callable[[dict[str, NodeStatus]], bool], seconds: float = STARTED_WITHIN
+    ) -> float:
         """Wait until all that the running nodes say of themselves satisfies C{condition}; return how long it took."""
         began = reactor.seconds()
         while True:
@@ -178,7 +191,7 @@ class ClusterTestCase(LiveTestCase):
             if condition(found):
                 return float(reactor.seconds() - began)
             if reactor.seconds() > began + seconds:
-                raise AssertionError(f"not within {seconds:g} s: {what}\n{found}\n{self._last_words()}")
+                raise AssertionError(f"not within {seconds:g} s: {what}\n{found}\n{self.last_words()}")
             await pause(reactor, POLL)
 
     async def lead(self) -> str:
@@ -194,7 +207,25 @@ class ClusterTestCase(LiveTestCase):
         assert name is not None
         return name
 
-    def _last_words(self) -> str:
+    async def killed(self, points: int) -> str:
+        """Kill the publisher; see another one take over, and publish the others' C{points}; return who it was."""
+        first = await self.lead()
+        began = reactor.seconds()
+        self.members[first].kill()
+        await self.until(
+            "another publisher", lambda found: publisher(found) not in (None, first) and first not in found, 30
+        )
+        taken = reactor.seconds() - began
+        await self.until(f"{points} points published", lambda found: published_points(found) == points, 30)
+        withdrawn = reactor.seconds() - began
+        figure(f"kill -9 of the publisher: another holds the lease after {taken:.1f} s (target {TAKEN_OVER:g})")
+        figure(f"a descriptor without its points is confirmed after {withdrawn:.1f} s (target {WITHDRAWN:g})")
+        self.assertLessEqual(taken, TAKEN_OVER)
+        self.assertLessEqual(withdrawn, WITHDRAWN)
+        return first
+
+    def last_words(self) -> str:
+        """Return the end of what each node has logged."""
         return "\n".join(f"--- {member.name}\n{member.log[-3000:]}" for member in self.members.values())
 
     async def found_by_clients(self) -> set[str]:

@@ -5,7 +5,6 @@ Three whole nodes stand on machines of their own, with the carrier C{direct} bet
 to the Tor network stay, so that both parts can be visited, and publish.
 """
 
-import sys
 from itertools import pairwise
 
 from twisted.internet import reactor
@@ -13,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from rustbalance.life import deferred, pause
 from rustbalance.ops.status import NodeStatus
-from tests.live.cluster import NODES, published_points, publisher
+from tests.live.cluster import NODES, figure, published_points, publisher
 from tests.live.crowd import Crowd
 from tests.live.directories import Directories, Held
 from tests.live.machines import MachinesTestCase, words
@@ -22,11 +21,6 @@ from tests.live.namespaces import Machine
 #: Seconds without the cable, and from the healing to one publisher, and to nine points at every directory.
 CUT, ONE_PUBLISHER, UNITED = 60.0, 5.0, 15.0
 EVERYBODY = 9
-
-
-def figure(text: str) -> None:
-    """Print a measured figure."""
-    print(f"\n    {text}", file=sys.stderr, flush=True)
 
 
 def claiming(found: dict[str, NodeStatus]) -> set[str]:

@@ -49,7 +49,7 @@ async def build(directory: Path, size: Size, timing: Timing, ports: PortBlock, r
 
     :raises rustbalance.lab.authority.KeysNotMade: tor-gencert failed.
     """
-    for old in ("client", *_names("a", size.authorities), *_names("r", size.relays)):
+    for old in ("client", "traffic", *_names("a", size.authorities), *_names("r", size.relays)):
         shutil.rmtree(directory / old, ignore_errors=True)
     identities = await _authorities(directory, size.authorities, ports, reactor)
     include = torrc.include(identities)

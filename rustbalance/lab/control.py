@@ -60,14 +60,14 @@ class ControlLink:
             raise NotAnswered(f"GETINFO {key}: {refused}") from None
         return answer.removeprefix(f"{key}=").lstrip("\n")
 
-    async def send(self, command: str) -> None:
+    async def send(self, command: str) -> str:
         """
-        Send a command that is answered with OK.
+        Send a command and return the answer, which is mostly OK.
 
         :raises NotAnswered: Tor refuses it.
         """
         try:
-            await within(DEADLINE, self._reactor, self._protocol.queue_command(command))
+            return str(await within(DEADLINE, self._reactor, self._protocol.queue_command(command)))
         except txtorcon.TorProtocolError as refused:
             raise NotAnswered(f"{command}: {refused}") from None
 

@@ -1,8 +1,8 @@
 """
 A private Tor network on loopback, from Debian's tor.
 
-Owns: starting authorities, relays and one client, and telling when they are usable. In: a directory and numbers;
-out: ``NetworkState`` with the include file for other Tors and the ports of the client.
+Owns: starting authorities, relays, one client and traffic between the relays, and telling when they are usable. In: a
+directory and numbers; out: ``NetworkState`` with the include file for other Tors and the ports of the client.
 
 From a shell::
 
@@ -37,6 +37,7 @@ from rustbalance.lab.leftovers import end_leftovers
 from rustbalance.lab.ports import PortBlock
 from rustbalance.lab.running import InputEnds, until_stopped
 from rustbalance.lab.torrc import Timing
+from rustbalance.lab.traffic import Traffic
 from rustbalance.life import deferred, now, pause, within
 from rustbalance.onion.consensus import MalformedConsensus
 
@@ -55,7 +56,7 @@ class NetworkNotUsable(Exception):
 
 
 class PrivateNetwork:
-    """``authorities`` + ``relays`` Tors that vote every ``voting_interval`` seconds, and a client."""
+    """``authorities`` + ``relays`` Tors that vote every ``voting_interval`` seconds, a client, and traffic."""
 
     def __init__(
         self, directory: Path, reactor: Any, authorities: int = 3, relays: int = 9, voting_interval: int = 20
@@ -68,6 +69,7 @@ class PrivateNetwork:
         self._reactor = reactor
         self._lock: int | None = None
         self._ports: PortBlock | None = None
+        self._traffic: Traffic | None = None
 
     async def start(self, progress: Progress = lambda _: None) -> state.NetworkState:
         """
@@ -116,6 +118,7 @@ class PrivateNetwork:
                 await self._end_all()
                 if "already in use" not in str(ended) or attempt + 1 == ATTEMPTS:
                     raise NetworkNotUsable(str(ended)) from None
+        self._bring_to_life(layout)
         described = self._describe(layout, wall, self._reactor.seconds() - began)
         state.save(self.directory / state.NETWORK_FILE, described)
         return described
@@ -136,6 +139,13 @@ class PrivateNetwork:
             await link.close()
         return self.layout
 
+    def _bring_to_life(self, layout: Layout) -> None:
+        ports = self._ports
+        assert ports is not None
+        place = self.directory / "traffic"
+        self._traffic = Traffic(place, layout.include, ports.take(), ports.take(), self._reactor)
+        self._traffic.start()
+
     async def _until_usable(self, layout: Layout, link: ControlLink, progress: Progress) -> None:
         said = ""
         while not (view := await look(link)).complete(self.size.total):
@@ -149,6 +159,9 @@ class PrivateNetwork:
         progress(str(view))
 
     async def _end_all(self) -> None:
+        traffic, self._traffic = self._traffic, None
+        if traffic is not None:
+            await traffic.stop()
         tors = (*self.layout.relays, self.layout.client) if self.layout else ()
         await gatherResults([deferred(tor.stop()) for tor in tors], consumeErrors=True)
         if self._ports is not None:

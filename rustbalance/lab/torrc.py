@@ -97,7 +97,8 @@ def authority(dir_port: int, weights: Path, timing: Timing) -> str:
 
     ``weights`` is a file with ``bandwidths``. Without it, for minutes after the boot, the few relays that happened to
     carry traffic first have all the weight, and a client whose only guard is one of them builds no circuit through it.
-    Clients shall not learn to give up circuits after 50 ms either, which on loopback they do after a hundred of them.
+    Clients shall not learn to give up circuits after 50 ms either, which on loopback they do after a hundred of them,
+    and before they have learned anything not wait as long as a new client does: 60 s, 181 s for a rendezvous.
     """
     return (
         "AuthoritativeDirectory 1\n"
@@ -114,7 +115,7 @@ def authority(dir_port: int, weights: Path, timing: Timing) -> str:
         "AuthDirTestReachability 0\n"
         "AuthDirVoteStableGuaranteeMinUptime 0\n"
         "AuthDirVoteStableGuaranteeMTBF 0\n"
-        "ConsensusParams cbtmintimeout=2000\n"
+        "ConsensusParams cbtmintimeout=2000 cbtinitialtimeout=5000\n"
         "TestingDirAuthVoteExit *\n"
         "TestingDirAuthVoteGuard *\n"
         "TestingDirAuthVoteHSDir *\n"
@@ -132,6 +133,13 @@ def client(control_port: int, socks_port: int) -> str:
     """Return the ports of a client; ``socks_port`` 0 is none. Streams with other SOCKS names get other circuits."""
     socks = f"127.0.0.1:{socks_port}" if socks_port else "0"
     return f"ControlPort 127.0.0.1:{control_port}\nCookieAuthentication 1\nSocksPort {socks}\n"
+
+
+def traffic(control_port: int, socks_port: int) -> str:
+    """Return a client that builds the circuits it is told to, from any relay to any relay, and attaches no stream."""
+    return client(control_port, socks_port) + (
+        "UseEntryGuards 0\n__DisablePredictedCircuits 1\n__LeaveStreamsUnattached 1\nClientRejectInternalAddresses 0\n"
+    )
 
 
 def onion_service(directory: Path, target_port: int) -> str:

@@ -9,7 +9,8 @@ from twisted.trial.unittest import TestCase
 
 from rustbalance.lab.build import Layout, Size, build
 from rustbalance.lab.ports import PortBlock
-from rustbalance.lab.torrc import Timing, process
+from rustbalance.lab.tor import LabTor
+from rustbalance.lab.torrc import Timing, process, traffic
 
 
 class BuildTests(TestCase):
@@ -28,7 +29,8 @@ class BuildTests(TestCase):
         directory = Path(self.mktemp()).absolute()
         layout = await self.build(directory)
         self.assertEqual([tor.name for tor in layout.relays], ["a0", "r0", "r1"])
-        for tor in (*layout.relays, layout.client):
+        talker = LabTor("traffic", directory / "traffic", layout.include + traffic(1, 2), None)
+        for tor in (*layout.relays, layout.client, talker):
             path = tor.directory / "torrc"
             path.write_text(process(tor.directory, 1) + tor.options)
             done = subprocess.run(["tor", "-f", path, "--verify-config"], capture_output=True, text=True)

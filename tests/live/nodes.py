@@ -10,7 +10,7 @@ from rustbalance.lab.client import Visitor
 from rustbalance.lab.node import LabNode
 from rustbalance.lab.site import TargetSite
 from rustbalance.lab.visits import Visit
-from rustbalance.life import deferred
+from rustbalance.life import deferred, pause
 from tests.live.network import LiveTestCase
 
 
@@ -34,21 +34,21 @@ class NodeTestCase(LiveTestCase):
         self.node.start()
         await self.node.published()
 
-    async def page(self, deadline: float = 90.0, *, fresh_descriptor: bool = False) -> float:
+    async def page(self, deadline: float = 90.0) -> float:
         """
         Visit until a page comes; return the seconds that took. A visit under way when it is too late is the last.
 
-        Who got none tries again with a descriptor fetched anew: a client Tor whose points have all died under it
-        sometimes waits for them until its streams time out, and what the node does is not seen meanwhile.
+        Who got none tries again with the descriptor it has, as browsers do: a client finds out by itself that the
+        points in it are dead.
         """
         began = reactor.seconds()
         errors: list[str] = []
         while reactor.seconds() < began + deadline:
-            fresh = fresh_descriptor or bool(errors)
-            visit: Visit = await self.visitors.fetch(self.node.onion_address, fresh_descriptor=fresh)
+            visit: Visit = await self.visitors.fetch(self.node.onion_address)
             if visit.ok:
                 return float(reactor.seconds() - began)
             errors.append(visit.error or f"status {visit.status}")
+            await pause(reactor, 0.1)
         status = await self.node.status()
         last_words = self.tor_log.splitlines()[-40:]
         raise AssertionError("\n".join([f"no page within {deadline} s: {errors}", repr(status), *last_words]))

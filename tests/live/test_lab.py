@@ -21,11 +21,15 @@ from rustbalance.lab.plain import PlainService
 from rustbalance.lab.ports import PortBlock
 from rustbalance.lab.site import PAGE, TargetSite
 from rustbalance.lab.state import holder
-from rustbalance.life import deferred
+from rustbalance.life import deferred, pause
 from tests.live.network import LiveTestCase
 
 STARTED = "client at"
 ENDING = 20.0
+#: Services that are killed, visits to each after its death, and seconds from the death to the visits.
+DEATHS, CLIENTS, NEWS = 5, 4, 2.0
+#: Seconds in which Tor tries three dead introduction points, each but every second, and the directories.
+PATIENCE = 6.0
 
 
 class NetworkTests(LiveTestCase):
@@ -64,6 +68,52 @@ class NetworkTests(LiveTestCase):
             visit = await visitor.fetch(plain.onion, fresh_descriptor=fresh)
             self.assertEqual((visit.error, visit.status, visit.body), (None, 200, PAGE))
         self.assertEqual(site.requests, 2)
+
+
+class DeathTests(LiveTestCase):
+    """What clients notice when a service dies under them."""
+
+    timeout = 200
+
+    async def test_introduction_points_know(self) -> None:
+        """
+        Nobody waits for a service whose Tor was killed: its introduction points refuse, and each client gives up.
+
+        This is a plain service, and what is looked at is the network: on links without traffic the news of the death
+        does not get through, the points go on saying yes, and clients wait for C{PATIENCE} and more.
+        """
+        place = Path(tempfile.mkdtemp(prefix="rb-plain-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, place, ignore_errors=True)
+        site = TargetSite(reactor)
+        self.addCleanup(lambda: deferred(site.stop()))
+        port = int((await site.start()).rpartition(":")[2])
+        ports = PortBlock.reserve(random.Random())
+        self.addCleanup(ports.release)
+        waited: list[float] = []
+        for number in range(DEATHS):
+            include = Path(self.network.include_path).read_text()
+            plain = PlainService(place / str(number), include, port, ports.take(), reactor)
+            try:
+                waited += await self.die(plain)
+            finally:
+                await plain.stop()
+        print(f"\nfrom the first visit after a death to the refusal: longest of {len(waited)}: {max(waited):.1f} s")
+        self.assertLess(max(waited), PATIENCE)
+
+    async def die(self, plain: PlainService) -> list[float]:
+        """Start a service, visit it, kill it; return the seconds for which visits after its death waited in vain."""
+        await plain.start()
+        await plain.published(16)
+        visitor = await self.visitor()
+        first = await visitor.fetch(plain.onion)
+        self.assertTrue(first.ok, first)
+        assert plain.pid is not None
+        os.kill(plain.pid, signal.SIGKILL)
+        await pause(reactor, NEWS)
+        visits = [deferred(visitor.fetch(plain.onion)) for _ in range(CLIENTS)]
+        found = [await visit for visit in visits]
+        self.assertEqual([visit for visit in found if visit.ok], [])
+        return [visit.seconds for visit in found]
 
 
 def as_in_a_terminal() -> None:

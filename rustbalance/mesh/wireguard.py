@@ -110,7 +110,6 @@ class WireguardCarrier(Carrier):
         self._up: frozenset[NodeId] = frozenset()
         self._waiting: dict[NodeId, Outbox] = {}
         self._dropped = 0
-        self._known = False
         number = int.from_bytes(random_bytes(8))
         self._socket = TunnelSocket(lambda source, frame: self.received(frame), number, reactor, seconds)
         self._interface = WgInterface(
@@ -126,11 +125,11 @@ class WireguardCarrier(Carrier):
     @property
     def address(self) -> str | None:
         """
-        Return ``wireguard:PUBLIC_KEY@ENDPOINT/TUNNEL_IP`` as soon as the interface has been made once.
+        Return ``wireguard:PUBLIC_KEY@ENDPOINT/TUNNEL_IP``, also while the interface is being made, or made anew.
 
-        It stays while the interface is made anew: the peers need not know.
+        A record of ours that had none would take us from the interfaces of all others: nothing could tell them better.
         """
-        return f"{self.scheme}:{self._next or self._own}" if self._known else None
+        return f"{self.scheme}:{self._next or self._own}"
 
     @property
     def pid(self) -> int | None:
@@ -218,7 +217,6 @@ class WireguardCarrier(Carrier):
     def on_made(self) -> None:
         """Open the socket, and send what has waited for it."""
         self._socket.listen(str(self._own.tunnel_ip), self._interface.name)
-        self._known = True
         for node, outbox in self._waiting.items():
             while (frame := outbox.take(self._seconds())) is not None:
                 self.send(node, frame)

@@ -38,6 +38,7 @@ from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.lock import Lock
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
+from rustbalance.ops.verbs import Verbs
 from rustbalance.proxy.front import Front
 from rustbalance.proxy.pages import answer_reserved
 from rustbalance.proxy.socks import SocksAddress
@@ -201,7 +202,8 @@ class NodeService(OrderedServices):
         self._door = None if talk is None else self._make_door(config, talk)
         intercept = answer_reserved if self._door is None else self._door.intercept
         self._front = Front(proxy_settings(config), self._socks, self._reactor, intercept)
-        control = ControlSocket(config.control_socket, {"status": self.status}, self._reactor)
+        verbs: Verbs = {"status": self.status, "forget": self._coordination.forget}
+        control = ControlSocket(config.control_socket, verbs, self._reactor)
         joiner = None if self._door is None else self._door.joiner
         for part in (control, self._scout, self._tor, self._front, self._publisher, self._coordination, joiner):
             if part is not None:

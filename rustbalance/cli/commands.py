@@ -21,6 +21,7 @@ COMMANDS = {
     "join": "rustbalance.cli.join:join",
     "run": "rustbalance.cli.run:run",
     "status": "rustbalance.cli.status:status",
+    "forget": "rustbalance.cli.forget:forget",
     "check-config": "rustbalance.cli.check_config:check_config",
     "show-onion": "rustbalance.cli.show_onion:show_onion",
     "lab": "rustbalance.cli.lab:lab",

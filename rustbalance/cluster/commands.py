@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord, State
+from rustbalance.cluster.messages import Forgotten, IntroPoints, Message, NodeId, NodeRecord, State
 
 
 class Certainty(StrEnum):
@@ -31,7 +31,7 @@ class PersistedState(msgspec.Struct, frozen=True):
     What a node must find again after a restart; on disk before anything that follows it is sent.
 
     ``records``: all nodes but itself. ``absent``: those of them that were dead. ``revisions``: the highest counter
-    known for each blinded key (hexadecimal).
+    known for each blinded key (hexadecimal). ``forgotten``: those that are members no more.
     """
 
     incarnation: int = 0
@@ -40,6 +40,7 @@ class PersistedState(msgspec.Struct, frozen=True):
     records: tuple[NodeRecord, ...] = ()
     absent: tuple[NodeId, ...] = ()
     revisions: dict[str, int] = {}
+    forgotten: tuple[Forgotten, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,14 @@ class StepDown:
 
 @dataclass(frozen=True)
 class MembersChanged:
-    """Other nodes are known, or reached elsewhere: the carriers' peers."""
+    """
+    Other nodes are known, or reached elsewhere: the carriers' peers.
+
+    ``former`` were members and were forgotten; they may introduce themselves again.
+    """
 
     records: tuple[NodeRecord, ...]
+    former: tuple[NodeRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,8 @@ class ClusterView:
     The cluster, as this node sees it.
 
     ``publisher``: whose lease runs, for another ``lease_left`` seconds. ``round``: which takeover that was; the number
-    for people, ``term`` is for comparing. ``phase``: what this node is doing about publishing.
+    for people, ``term`` is for comparing. ``phase``: what this node is doing about publishing. ``expelled_by``: the
+    node that joined with the bundle with which we did, and stays; we are out.
     """
 
     me: NodeId
@@ -140,3 +147,4 @@ class ClusterView:
     certainty: Certainty
     isolated: bool
     sources: tuple[str, ...]
+    expelled_by: NodeId | None = None

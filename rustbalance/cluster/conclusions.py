@@ -37,6 +37,7 @@ class Conclusions:
         """Think it all over."""
         parts = self._parts
         parts.members.settle(lambda member: parts.sources.usable(member.id, member.incarnation, now), now)
+        parts.drop_unwanted()
         self._report()
         self.census = parts.members.census(now)
         self.discovering = self._is_discovering()
@@ -56,12 +57,17 @@ class Conclusions:
 
     def _wanted(self, now: float) -> tuple[dict[str, IntroPoints], Certainty]:
         parts = self._parts
-        present = [each for each in parts.members if each.present]
+        present = [each for each in parts.members if each.present and not self._is_dispossessed(each)]
         sources = parts.sources.of((each.id for each in present if each.state is State.HEALTHY), now)
         if parts.own.state() is State.HEALTHY:
             sources |= {source_name(points): points for points in parts.own.sets.values() if points.inner}
         waiting = parts.sources.waiting((each.id for each in present if _serves(each)), now)
         return sources, certainty(sources, discovering=self.discovering, isolated=self.census.doubtful, waiting=waiting)
+
+    def _is_dispossessed(self, member: Member) -> bool:
+        """Tell whether it joined with a bundle that is another's: nobody may see its points."""
+        record = self._parts.table.get(member.id)
+        return record is not None and self._parts.table.rival(record) is not None
 
     def _report(self) -> None:
         absent = frozenset(each.id for each in self._parts.members if each.state is State.DEAD)

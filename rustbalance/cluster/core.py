@@ -12,7 +12,7 @@ from rustbalance.cluster.commands import (
     BecomePublisher,
     ClusterView,
     Command,
-    MembersChanged,
+    Log,
     MemberView,
     Persist,
     PersistedState,
@@ -25,7 +25,7 @@ from rustbalance.cluster.election import term_round
 from rustbalance.cluster.hearing import Hearing
 from rustbalance.cluster.membership import NEVER
 from rustbalance.cluster.messages import IntroPoints, LeaseClaim, Message, NodeId, NodeRecord
-from rustbalance.cluster.parts import Parts
+from rustbalance.cluster.parts import CannotForget, Parts
 from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.moment import Moment
 
@@ -82,12 +82,15 @@ class ClusterCore:
         self._running = True
         self._last = self._next_beat = now.mono
         self._conclusions.start(now.mono)
+        parts.table.forget(self._kept.forgotten)
         for record in parts.table.merge(self._kept.records):
             alive = record.id not in self._kept.absent
             parts.members.recall(record.id, record.priority, now.mono, alive=alive)
+        parts.absent = parts.absent.intersection(record.id for record in parts.table)
         parts.succession.start()
-        parts.out.append(MembersChanged(tuple(parts.table)))
-        parts.reincarnate(0)
+        parts.out.append(parts.membership())
+        if parts.expelled_by() is None:
+            parts.reincarnate(0)
         return self._leave(now)
 
     def stop(self, now: Moment) -> list[Command]:
@@ -120,6 +123,24 @@ class ClusterCore:
         """These nodes are members: what a join has brought."""
         self._enter(now)
         self._parts.learn_records(records, now.mono)
+        return self._leave(now)
+
+    def admit(self, record: NodeRecord, now: Moment) -> list[Command]:
+        """A node has just joined through us."""
+        self._enter(now)
+        self._parts.introduced(record, now.mono)
+        return self._leave(now)
+
+    def forget(self, node: NodeId, now: Moment) -> list[Command]:
+        """
+        An operator says that a node is gone for good: it is no member any more unless it comes back by itself.
+
+        :raises rustbalance.cluster.parts.CannotForget: it is this one or none, or may yet be heard.
+        """
+        self._enter(now)
+        if self._conclusions.census.isolated:
+            raise CannotForget("most others are not heard: it may be this node that is cut off; wait two minutes")
+        self._parts.forget(node, now.wall)
         return self._leave(now)
 
     def moved(self, addresses: tuple[str, ...], now: Moment) -> list[Command]:
@@ -184,6 +205,7 @@ class ClusterCore:
             certainty=self._conclusions.certainty,
             isolated=self._conclusions.census.isolated,
             sources=tuple(self._conclusions.sources),
+            expelled_by=parts.expelled_by(),
         )
 
     def _enter(self, now: Moment) -> None:
@@ -201,6 +223,10 @@ class ClusterCore:
         parts = self._parts
         if not self._running:
             return []
+        rival = parts.expelled_by()
+        if rival is not None:
+            parts.out.append(Log("warn", f"{rival} came with the same join bundle: this node is out"))
+            return self.stop(now)
         if parts.restless or now.mono >= self._conclusions.due:
             parts.restless = False
             self._conclusions.draw(now.mono)

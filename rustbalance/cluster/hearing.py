@@ -35,8 +35,12 @@ class Hearing:
                 self._heartbeat(member, message, now)
             case IntroPoints() if member is not None and message.source == sender:
                 self._points(member, message, now)
-            case PeerAnnounce(records=records):
+            case PeerAnnounce(records=records, forgotten=forgotten):
+                parts.learn_forgotten(forgotten)
                 parts.learn_records(records, now)
+                own = next((record for record in records if record.id == sender), None)
+                if own is not None and parts.members.get(sender) is None:
+                    parts.introduced(own, now)
             case LeaseClaim() if member is not None:
                 if parts.succession.claimed(sender, message, now):
                     parts.out.append(parts.speech.tell(member, now))
@@ -76,8 +80,9 @@ class Hearing:
             parts.restless = True
 
     def _compare(self, member: Member, heartbeat: Heartbeat, now: float) -> None:
-        """Help out a node that knows other records than we do, or takes itself for the publisher when we are."""
+        """Help out a node that knows other records than we do, or takes itself for what it is not."""
         parts = self._parts
+        parts.out += parts.speech.objections(member.id)
         if heartbeat.table != parts.table.digest(parts.own.record):
             parts.out += parts.speech.table(member.id, now)
         if heartbeat.publisher == member.id and parts.succession.lease.publisher(now) == parts.me:

@@ -109,6 +109,10 @@ class Membership:
         if not alive:
             member.state, member.dead_since = State.DEAD, NEVER
 
+    def remove(self, node: NodeId) -> None:
+        """It is no member any more."""
+        self._members.pop(node, None)
+
     def hear(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
         """It had lived to that beat; return whether that is news."""
         if (incarnation, beat) <= member.evidence:

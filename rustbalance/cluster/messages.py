@@ -72,6 +72,17 @@ class NodeRecord(msgspec.Struct, frozen=True, array_like=True):
     bundle: Annotated[bytes, Meta(max_length=16)] = b""
 
 
+class Forgotten(msgspec.Struct, frozen=True, array_like=True):
+    """
+    A node that is no member any more, since an operator has said so ``at`` that Unix time (seconds).
+
+    ``record`` is the last one of it that was known: a later incarnation of the same key is a member again.
+    """
+
+    record: NodeRecord
+    at: Count
+
+
 class PeerState(msgspec.Struct, frozen=True, array_like=True):
     """What the sender believes of one node, with the evidence: its incarnation and the last beat that it heard."""
 
@@ -128,9 +139,14 @@ class IntroPoints(_Message, frozen=True, tag="intro_points"):
 
 
 class PeerAnnounce(_Message, frozen=True, tag="peer_announce"):
-    """These nodes are members. Each record is signed by the node that it is about."""
+    """
+    These nodes are members. Each record is signed by the node that it is about.
+
+    ``forgotten`` were members, and are none any more unless they have begun a later incarnation.
+    """
 
     records: Annotated[tuple[NodeRecord, ...], Meta(max_length=MOST_NODES)]
+    forgotten: Annotated[tuple[Forgotten, ...], Meta(max_length=MOST_NODES)] = ()
 
 
 class LeaseClaim(_Message, frozen=True, tag="lease_claim"):

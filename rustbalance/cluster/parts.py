@@ -5,18 +5,22 @@ Owns: that there is one of each part, and what they want done. In: a record, set
 Pure.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from rustbalance.cluster.commands import Command, MembersChanged, PersistedState, RevisionsLearned, Send
+from rustbalance.cluster.commands import Command, Log, MembersChanged, PersistedState, RevisionsLearned, Send
 from rustbalance.cluster.gossip import PeerTable
 from rustbalance.cluster.membership import Membership
-from rustbalance.cluster.messages import NodeId, NodeRecord, PeerAnnounce
+from rustbalance.cluster.messages import Forgotten, NodeId, NodeRecord, PeerAnnounce, State
 from rustbalance.cluster.own import Own
 from rustbalance.cluster.revisions import Revisions
 from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.cluster.sources import Sources
 from rustbalance.cluster.speech import Speech
 from rustbalance.cluster.succession import Succession
+
+
+class CannotForget(ValueError):
+    """A node cannot be forgotten; the sentence says why."""
 
 
 class Parts:
@@ -40,7 +44,7 @@ class Parts:
         self.me = me.id
         self.settings = settings
         self.own = Own(me, sign, kept.incarnation, kept.points_version)
-        self.table = PeerTable(me.id, trusted)
+        self.table = PeerTable(me, trusted)
         self.members = Membership(settings.heartbeat_timeout, settings.isolation_patience)
         self.sources = Sources(settings.points_patience, settings.points_lifetime)
         self.revisions = Revisions(kept.revisions)
@@ -73,9 +77,75 @@ class Parts:
         for record in fresh:
             self.members.expect(record.id, record.priority, now)
         self.restless = True
-        self.out.append(MembersChanged(tuple(self.table)))
+        self.out.append(self.membership())
         self.out += self.speech.announce(fresh)
         self.out += (Send(node, PeerAnnounce(records=(self.own.record,))) for node in strangers)
+
+    def introduced(self, record: NodeRecord, now: float) -> None:
+        """
+        A node has come itself, perhaps one that is no member any more: it is told, and may begin another incarnation.
+
+        Until it does, or falls silent, it is a member like all others.
+        """
+        self.learn_records([record], now)
+        if self.table.introduce(record):
+            self.members.expect(record.id, record.priority, now)
+            self.restless = True
+            self.out.append(self.membership())
+            self.out += self.speech.objections(record.id)
+
+    def forget(self, node: NodeId, wall: float) -> None:
+        """
+        An operator says that a node is gone for good.
+
+        :raises CannotForget: it is this one or none, or may yet be heard.
+        """
+        member, record = self.members.get(node), self.table.get(node)
+        if node == self.me:
+            raise CannotForget(f"{node} is this node: stop it, and forget it from another one")
+        if member is None or record is None:
+            known = ", ".join(sorted(each.id for each in self.members)) or "none"
+            raise CannotForget(f"there is no other node {node}; known are: {known}")
+        if member.state is not State.DEAD:
+            raise CannotForget(f"node {node} is {member.state}: stop it first, and wait until it is not heard any more")
+        self.learn_forgotten([Forgotten(record, int(wall))])
+
+    def learn_forgotten(self, forgotten: Sequence[Forgotten]) -> None:
+        """These are members no more, except those that are here: they are about to say so. Pass on what is new."""
+        ours = [each.record.incarnation for each in forgotten if each.record.public_key == self.own.record.public_key]
+        if ours and max(ours) >= self.own.incarnation:
+            self.out.append(Log("warn", "this node had been forgotten by the others: it comes back"))
+            self.reincarnate(max(ours))
+        fresh = self.table.forget(forgotten)
+        if fresh:
+            self.restless = True
+            self.out.append(self.membership())
+            self.out += self.speech.announce((), fresh)
+
+    def drop_unwanted(self) -> None:
+        """Let those go that are silent and are members no more."""
+        silent = [member.id for member in self.members if member.state is State.DEAD]
+        records = [record for node in silent if (record := self.table.get(node)) is not None]
+        gone = [record for record in records if self.table.is_unwanted(record)]
+        for record in gone:
+            rival = self.table.rival(record)
+            why = "forgotten" if rival is None else f"out: {rival.id} had joined with the same bundle"
+            self.out.append(Log("warn", f"node {record.id} is {why}"))
+            self.table.remove(record.id)
+            self.members.remove(record.id)
+            self.sources.remove(record.id)
+        if gone:
+            self.absent -= {record.id for record in gone}
+            self.out.append(self.membership())
+
+    def expelled_by(self) -> NodeId | None:
+        """Return the node that has joined with the same bundle as we and stays, None when there is none."""
+        rival = self.table.rival(self.own.record)
+        return None if rival is None else rival.id
+
+    def membership(self) -> MembersChanged:
+        """Return who is a member, and who was."""
+        return MembersChanged(tuple(self.table), tuple(each.record for each in self.table.former()))
 
     def learn_revisions(self, revisions: dict[str, int]) -> None:
         """These counters have been used somewhere."""
@@ -98,4 +168,5 @@ class Parts:
             records=tuple(self.table),
             absent=tuple(sorted(self.absent)),
             revisions=dict(self.revisions.known()),
+            forgotten=self.table.former(),
         )

@@ -89,6 +89,10 @@ class Sources:
             holding.incarnation, holding.confirmed = incarnation, now
         return holding.compare(now) or renewed
 
+    def remove(self, node: NodeId) -> None:
+        """It is no member any more, so nothing of it is held."""
+        self._held.pop(node, None)
+
     def lacks(self, node: NodeId) -> bool:
         """Tell whether ``node`` has announced points that we do not have."""
         holding = self._held.get(node)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rustbalance.cluster.commands import Send
 from rustbalance.cluster.gossip import PeerTable, Rounds, audience
 from rustbalance.cluster.membership import NEVER, Member, Membership
-from rustbalance.cluster.messages import Heartbeat, NodeId, NodeRecord, PeerAnnounce, PeerState, State
+from rustbalance.cluster.messages import Forgotten, Heartbeat, NodeId, NodeRecord, PeerAnnounce, PeerState, State
 from rustbalance.cluster.own import Own
 from rustbalance.cluster.revisions import Revisions
 from rustbalance.cluster.settings import ClusterSettings
@@ -79,16 +79,25 @@ class Speech:
         self._sent_points[node] = now
         yield from (Send(node, points) for points in self._own.sets.values())
 
+    def objections(self, node: NodeId) -> Iterator[Send]:
+        """Yield, for a node that is here, what speaks against its being a member: it may not know."""
+        record = self._table.get(node)
+        if record is None or not self._table.is_unwanted(record):
+            return
+        rival, verdict = self._table.rival(record), self._table.verdict(record)
+        records = (self._own.record,) if rival is None else (self._own.record, rival)
+        yield Send(node, PeerAnnounce(records=records, forgotten=() if verdict is None else (verdict,)))
+
     def table(self, node: NodeId, now: float) -> Iterator[Send]:
-        """Yield all records for a node that knows others than we do, unless somebody was just sent them."""
+        """Yield all that we know of who is a member, for a node that knows otherwise; not too often."""
         if now < self._sent_table + 2 * self._settings.heartbeat_interval:
             return
         self._sent_table = now
-        yield Send(node, PeerAnnounce(records=(self._own.record, *self._table)))
+        yield Send(node, PeerAnnounce(records=(self._own.record, *self._table), forgotten=self._table.former()))
 
-    def announce(self, records: Iterable[NodeRecord]) -> Iterator[Send]:
-        """Yield these records for everybody, or in a large cluster for enough nodes that everybody hears of them."""
-        message = PeerAnnounce(records=tuple(records))
+    def announce(self, records: Iterable[NodeRecord], forgotten: Iterable[Forgotten] = ()) -> Iterator[Send]:
+        """Yield these for everybody, or in a large cluster for enough nodes that everybody hears of them."""
+        message = PeerAnnounce(records=tuple(records), forgotten=tuple(forgotten))
         own = message.records == (self._own.record,)
         few = own or len(self._members) <= self._settings.fanout
         yield from self._send(message, len(self._members) if few else FLOOD, self._flooded)

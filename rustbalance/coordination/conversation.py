@@ -53,6 +53,7 @@ class Conversation:
         self._seeds = settings.seeds
         self._now = clocks
         self._records: dict[NodeId, NodeRecord] = {}
+        self._former: set[bytes] = set()
         self._unmet: tuple[Seed, ...] = settings.seeds
         self._said: dict[tuple[Reason, NodeId | None], float] = {}
         self._sealer = FrameSealer(ring, node_key, settings.node, random_bytes(16), random_bytes)
@@ -68,12 +69,13 @@ class Conversation:
         """Let what was said last arrive, then end."""
         return maybeDeferred(self.carrier.stopService)
 
-    def members(self, records: Sequence[NodeRecord]) -> None:
-        """These are the other members: they are heard, and nobody else is."""
+    def members(self, records: Sequence[NodeRecord], former: Sequence[NodeRecord] = ()) -> None:
+        """These are the other members: they are heard, and ``former`` ones when they introduce themselves."""
         known = {record.public_key for record in self._records.values()}
         for gone in known - {record.public_key for record in records}:
             self._opener.forget(gone)
         self._records = {record.id: record for record in records}
+        self._former = {record.public_key for record in former}
         self._unmet = unmet(self._seeds, records, self.carrier.address)
         self.carrier.set_peers([*records, *(seed for seed in self._unmet if seed.addresses)])
 
@@ -125,7 +127,14 @@ class Conversation:
         return None if record is None else record.public_key
 
     def _is_welcome(self, record: NodeRecord) -> bool:
-        return bool(self._seeds)
+        """Take the word of those who were members, and of one who has to be told that its bundle is another's."""
+        return bool(self._seeds) or record.public_key in self._former or self._is_dispossessed(record)
+
+    def _is_dispossessed(self, record: NodeRecord) -> bool:
+        own = self.introduction()
+        everybody = self._records.values() if own is None else (*self._records.values(), own)
+        same = (each for each in everybody if record.bundle and each.bundle == record.bundle)
+        return any(each.public_key < record.public_key for each in same)
 
     def _note(self, refusal: Refused) -> None:
         now, kind = self._now().mono, (refusal.reason, refusal.sender)

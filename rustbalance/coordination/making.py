@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+
 from rustbalance.cluster.keys import Accepted, KeyRing, NodeKey, TokenKeys
 from rustbalance.coordination.carriers import Choice, make
 from rustbalance.coordination.conversation import Conversation
@@ -65,9 +68,14 @@ def coordination(
     :raises rustbalance.cluster.keys.InvalidToken: as ``key_ring``.
     :raises Exception: as ``carriers.make``.
     """
+
+    def in_thread(work: Callable[[], None]) -> Deferred[None]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
     conversation, scout = None, None
     if mesh is not None:
         ring = key_ring(mesh.tokens)
         carrier, scout = make(mesh.carrier, reactor, random_bytes)
         conversation = Conversation(carrier, ring, node_key, settings, clocks, random_bytes)
-    return Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks), scout
+    service = Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks, in_thread)
+    return service, scout

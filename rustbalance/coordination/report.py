@@ -44,7 +44,9 @@ def _member(member: MemberView) -> MemberStatus:
 def _problems(view: ClusterView, carrier: CarrierStatus, kept: str | None) -> Iterator[str]:
     for member in view.members:
         if member.state is State.DEAD:
-            yield f"node {member.id} is not heard"
+            yield f"node {member.id} is not heard (if it is gone for good: rustbalance forget {member.id})"
+    if view.expelled_by is not None:
+        yield f"{view.expelled_by} joined with the same bundle, so this node is out: join again with a new bundle"
     if view.isolated:
         yield "most of the other nodes are not heard: this node takes itself for cut off and publishes nothing"
     if view.publisher is None:

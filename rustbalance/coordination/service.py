@@ -8,12 +8,11 @@ messages of others, what the publisher knows; out: messages, who publishes what.
 A node alone is a cluster of one: the same core, with nobody to speak to.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, LogLevel
 
@@ -22,7 +21,6 @@ from rustbalance.cluster.commands import (
     Command,
     Log,
     MembersChanged,
-    Persist,
     RevisionsLearned,
     Send,
     SourcesChanged,
@@ -31,18 +29,21 @@ from rustbalance.cluster.commands import (
 from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord, State
+from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.points import encode_points
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.conversation import Conversation, is_genuine
 from rustbalance.coordination.offers import OfferReader
+from rustbalance.coordination.performing import Performer
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
-from rustbalance.coordination.state_file import StateFile
+from rustbalance.coordination.state_file import InThread, StateFile
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.ops.status import ClusterStatus
+from rustbalance.ops.verbs import Done, NotDone
 from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.schedule import Answer
 
@@ -79,6 +80,7 @@ class Coordination(Service):
         reactor: Any,
         random_bytes: Callable[[int], bytes],
         clocks: Callable[[], Moment] = read_clocks,
+        in_thread: InThread = maybeDeferred,
     ) -> None:
         self.setName("coordination")
         self.outside: Callable[[], bool] = lambda: False
@@ -90,20 +92,19 @@ class Coordination(Service):
         self._reactor = reactor
         self._random_bytes = random_bytes
         self._now = clocks
-        self._file = StateFile(settings.directory / STATE)
+        self._file = StateFile(settings.directory / STATE, in_thread)
         self._core: ClusterCore | None = None
-        self._records: tuple[NodeRecord, ...] = ()
+        self._membership = MembersChanged(())
         self._began = 0.0
         self._able = False
         self._points: IntroPoints | None = None
-        self._to_do: deque[Command] = deque()
-        self._performing = False
+        self._performer = Performer(self._file.keep, self._perform)
         self._timer: IDelayedCall | None = None
         self._offers = OfferReader()
         publisher.join(self)
         if conversation is not None:
             conversation.hear = self._hear
-            conversation.introduction = lambda: self.record
+            conversation.introduction = lambda: None if self._performer.writing else self.record
 
     def startService(self) -> None:
         """Take part."""
@@ -111,20 +112,14 @@ class Coordination(Service):
         kept = self._file.load()
         now = self._now()
         self._began = now.mono
-        self._records = () if kept is None else kept.records
         if kept is not None:
+            self._membership = MembersChanged(kept.records, tuple(each.record for each in kept.forgotten))
             self._publisher.learn_revisions(kept.revisions)
         if self._conversation is not None:
-            self._conversation.members(self._records)
+            self._conversation.members(self._membership.records, self._membership.former)
             self._conversation.start()
-        me = NodeRecord(
-            self._settings.node,
-            self._node_key.public,
-            0,
-            self._settings.priority,
-            self._addresses() or (),
-            bundle=self._settings.bundle,
-        )
+        ours, key, addresses = self._settings, self._node_key.public, self._addresses() or ()
+        me = NodeRecord(ours.node, key, 0, ours.priority, addresses, bundle=ours.bundle)
         core = self._core = ClusterCore(me, self._settings.cluster, kept, self._uniform, self._sign, is_genuine)
         core.set_health(None, False, now, able=self._is_able(core, now))
         self._do(core.start(now))
@@ -138,6 +133,9 @@ class Coordination(Service):
             self._do(self._core.stop(self._now()))
             self._core = None
         self._disarm()
+        return self._performer.when_idle().addCallback(lambda _: self._fall_silent())
+
+    def _fall_silent(self) -> Deferred[None]:
         return succeed(None) if self._conversation is None else self._conversation.stop()
 
     @property
@@ -148,12 +146,36 @@ class Coordination(Service):
     @property
     def records(self) -> tuple[NodeRecord, ...]:
         """The records of all other members that we know."""
-        return self._records
+        return self._membership.records
 
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """These nodes are members: what a join has brought."""
         if self._core is not None:
             self._do(self._core.learn(records, self._now()))
+
+    @property
+    def former(self) -> tuple[NodeRecord, ...]:
+        """The records of those that were members and were forgotten."""
+        return self._membership.former
+
+    def admit(self, record: NodeRecord) -> None:
+        """A node has joined through us."""
+        if self._core is not None:
+            self._do(self._core.admit(record, self._now()))
+
+    def forget(self, node: NodeId) -> Done:
+        """
+        Let a node that is gone for good be no member any more.
+
+        :raises NotDone: it is none, or may yet be heard.
+        """
+        if self._core is None or self._conversation is None:
+            raise NotDone("this node is alone by its configuration")
+        try:
+            self._do(self._core.forget(node, self._now()))
+        except CannotForget as error:
+            raise NotDone(str(error)) from None
+        return Done(sentence=f"node {node} is forgotten; it is a member again when it comes back by itself")
 
     def status(self) -> ClusterStatus | None:
         """Return the cluster as seen from here; None for a node that is alone by its configuration."""
@@ -227,39 +249,23 @@ class Coordination(Service):
     def _is_seeking(self, now: Moment) -> bool:
         """Tell whether the peers that the configuration names may yet answer, and know more than we do."""
         patience = self._settings.cluster.heartbeat_timeout
-        return bool(self._settings.seeds) and not self._records and now.mono < self._began + patience
+        return bool(self._settings.seeds) and not self._membership.records and now.mono < self._began + patience
 
     # What the core wants done.
 
     def _do(self, commands: Sequence[Command]) -> None:
         """Perform commands, after those that are being performed; then set the timer."""
-        self._to_do += commands
-        if self._performing:
-            return
-        self._performing = True
-        try:
-            while self._to_do:
-                self._attempt(self._to_do.popleft())
-        finally:
-            self._performing = False
+        self._performer.do(commands)
         self._arm()
-
-    def _attempt(self, command: Command) -> None:
-        try:
-            self._perform(command)
-        except Exception:
-            self.log.failure("{kind} could not be performed", kind=type(command).__name__)
 
     def _perform(self, command: Command) -> None:
         match command:
-            case Persist(state):
-                self._file.keep(state)
             case Send(to, message) if self._conversation is not None:
                 self._conversation.say(to, message)
-            case MembersChanged(records):
-                self._records = records
+            case MembersChanged(records, former):
+                self._membership = command
                 if self._conversation is not None:
-                    self._conversation.members(records)
+                    self._conversation.members(records, former)
             case BecomePublisher():
                 self._publisher.lead()
             case StepDown():

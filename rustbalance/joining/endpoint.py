@@ -58,10 +58,15 @@ class Denied(Exception):
 
 @dataclass(frozen=True)
 class View:
-    """The cluster as we know it: our own record, and those of all other members, dead ones included."""
+    """
+    The cluster as we know it: our own record, those of all other members, dead ones included, and ``former`` ones.
+
+    A node that was forgotten has left its name, but its bundle stays used up.
+    """
 
     own: NodeRecord
     members: tuple[NodeRecord, ...]
+    former: tuple[NodeRecord, ...] = ()
 
     def everybody(self) -> tuple[NodeRecord, ...]:
         """Return all records, ours first."""
@@ -219,7 +224,7 @@ def _check_ticket(request: JoinRequest, view: View, ledger: Ledger, now: Moment)
     except NotSigned:
         raise Denied("ticket", record.id) from None
     if any(used.ticket == ticket.id for used in ledger.used) or any(
-        member.bundle == ticket.id for member in view.everybody()
+        member.bundle == ticket.id for member in (*view.everybody(), *view.former)
     ):
         raise Denied("ticket_used", record.id)
 

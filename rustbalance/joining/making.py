@@ -42,11 +42,18 @@ class Cluster(Protocol):
         """Those of all other members."""
 
     @property
+    def former(self) -> tuple[NodeRecord, ...]:
+        """Those of members that were forgotten."""
+
+    @property
     def settle(self) -> Callable[[str], None]:
         """Takes an address inside the tunnel that a member keeps for us."""
 
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """These are members from now on."""
+
+    def admit(self, record: NodeRecord) -> None:
+        """A node has joined through us."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Door:
             JoinEndpoint(ring, node_key, random_bytes(BOOT), random_bytes, settings.network),
             StateFile(settings.directory / LEDGER, Ledger),
             self._view,
-            lambda record: cluster.learn((record,)),
+            cluster.admit,
             clocks,
         )
 
@@ -155,4 +162,4 @@ class Door:
 
     def _view(self) -> View | None:
         record = self._cluster.record
-        return None if record is None or self.outside else View(record, self._cluster.records)
+        return None if record is None or self.outside else View(record, self._cluster.records, self._cluster.former)

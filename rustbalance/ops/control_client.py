@@ -27,11 +27,12 @@ class NoAnswer(Exception):
     """The daemon did not answer in time, or not in a way that we understand, or with an error."""
 
 
-def ask(path: Path, verb: str, kind: type[Answer], seconds: float = 5.0) -> Answer:
+def ask(path: Path, verb: str, kind: type[Answer], seconds: float = 5.0, node: str | None = None) -> Answer:
     """
     Send ``verb`` to the daemon whose control socket is ``path`` and return its answer.
 
     :param seconds: the deadline for all of it.
+    :param node: the node that the verb is about.
     :raises NoDaemon: there is no daemon, or this user may not talk to it.
     :raises NoAnswer: it is late, or its answer is an error or no ``kind``.
     """
@@ -39,7 +40,8 @@ def ask(path: Path, verb: str, kind: type[Answer], seconds: float = 5.0) -> Answ
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         _connect(connection, path, seconds)
         try:
-            connection.sendall(msgspec.json.encode({"verb": verb}) + b"\n")
+            request = {"verb": verb} if node is None else {"verb": verb, "node": node}
+            connection.sendall(msgspec.json.encode(request) + b"\n")
             line = _read_line(connection, deadline)
         except TimeoutError:
             raise NoAnswer(f"the daemon did not answer within {seconds:g} seconds; its log may say why") from None

@@ -11,7 +11,7 @@ dropped, and so is one client too many.
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from twisted.protocols.policies import TimeoutMixin
 from zope.interface import implementer
 
 from rustbalance.ops.lock import AlreadyRunning, Lock
+from rustbalance.ops.verbs import NotDone, Request, Verbs, perform
 
 #: Longest request, in bytes.
 LONGEST_LINE = 4096
@@ -41,27 +42,19 @@ LONGEST_LINE = 4096
 PATIENCE = 10.0
 MOST_CLIENTS = 16
 
-Verbs = Mapping[str, Callable[[], msgspec.Struct]]
-
-
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client sends."""
-
-    verb: str
-
 
 def answer(line: bytes, verbs: Verbs, log: Logger) -> bytes:
     """Return the line that answers ``line``; whatever it is, there is an answer and no exception."""
     try:
-        verb = msgspec.json.decode(line, type=Request).verb
+        request = msgspec.json.decode(line, type=Request)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _error('expected one JSON object a line, like {"verb": "status"}')
-    if verb not in verbs:
-        return _error(f"unknown verb; known ones are {', '.join(sorted(verbs))}")
     try:
-        return msgspec.json.encode({"result": verbs[verb]()})
+        return msgspec.json.encode({"result": perform(request, verbs)})
+    except NotDone as reason:
+        return _error(str(reason))
     except Exception:
-        log.failure("the control verb {verb} failed", verb=verb)
+        log.failure("the control verb {verb} failed", verb=request.verb)
         return _error("the daemon could not answer; its log says why")
 
 

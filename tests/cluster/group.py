@@ -12,9 +12,10 @@ from rustbalance.moment import Moment
 WALL = 1_800_000_000.0
 
 
-def record(node: str, incarnation: int = 0, priority: int = 100) -> NodeRecord:
-    """Return a record of the node of that name."""
-    return NodeRecord(node, node.encode().ljust(32, b"."), incarnation, priority, (f"direct:{node}:1",))
+def record(node: str, incarnation: int = 0, priority: int = 100, bundle: bytes = b"") -> NodeRecord:
+    """Return a record of the node of that name; keys are in the order of names."""
+    key = node.encode().ljust(32, b".")
+    return NodeRecord(node, key, incarnation, priority, (f"direct:{node}:1",), bundle=bundle)
 
 
 def points(node: str = "", inner: bytes = b"points", version: int = 1, instance: str = "primary") -> IntroPoints:
@@ -51,15 +52,16 @@ def heartbeat(
 class Group:
     """Cores that all know each other and hear everything at once; ``now`` is the time of all."""
 
-    def __init__(self, *names: str, settings: ClusterSettings | None = None) -> None:
+    def __init__(self, *names: str, settings: ClusterSettings | None = None, bundle: bytes = b"") -> None:
         self.now = 100.0
         self.commands: dict[str, list[Command]] = {name: [] for name in names}
         self.cores = {
-            name: ClusterCore(record(name), settings or ClusterSettings(), None, lambda: 0.5) for name in names
+            name: ClusterCore(record(name, bundle=bundle), settings or ClusterSettings(), None, lambda: 0.5)
+            for name in names
         }
         self.deaf: set[str] = set()
         for core in self.cores.values():
-            core.learn([record(name) for name in names], self.moment)
+            core.learn([record(name, bundle=bundle) for name in names], self.moment)
         for name in names:
             self.do(name, self.cores[name].start(self.moment))
 
@@ -92,6 +94,6 @@ class Group:
         return [command for command in self.commands[name] if isinstance(command, kind)]
 
     def _deliver(self, sender: str, target: str, message: Message) -> Sequence[Command]:
-        if target == sender or {sender, target} & self.deaf:
+        if target == sender or target not in self.cores or {sender, target} & self.deaf:
             return []
         return self.cores[target].receive(sender, message, self.moment)

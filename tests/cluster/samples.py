@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rustbalance.cluster.frames import FrameOpener, FrameSealer
 from rustbalance.cluster.keys import KeyRing, NodeKey, TokenKeys
 from rustbalance.cluster.messages import (
+    Forgotten,
     Heartbeat,
     IntroPoints,
     JoinRequest,
@@ -94,7 +95,7 @@ ONE_OF_EACH: tuple[Message, ...] = (
         revisions={"ab" * 32: 77},
     ),
     IntroPoints(source="a", version=3, sent_at=NOW.wall, inner=b"points", instance="standby", revisions={"cd" * 32: 1}),
-    PeerAnnounce(records=(record("a"), record("b"))),
+    PeerAnnounce(records=(record("a"), record("b")), forgotten=(Forgotten(record("new"), 1_700_000_000),)),
     LeaseClaim(term=4, priority=10),
     LeaseRelease(term=4),
     JoinRequest(record=record(), ticket=ticket(), nonce=b"n" * 16, wants_tunnel=True),
@@ -146,7 +147,11 @@ messages: st.SearchStrategy[Message] = st.one_of(
         instance=node_ids,
         revisions=revisions,
     ),
-    st.builds(PeerAnnounce, records=record_lists),
+    st.builds(
+        PeerAnnounce,
+        records=record_lists,
+        forgotten=st.lists(st.builds(Forgotten, records, counts), max_size=3).map(tuple),
+    ),
     st.builds(LeaseClaim, term=counts, priority=priorities),
     st.builds(LeaseRelease, term=counts),
     st.builds(JoinRequest, record=records, ticket=tickets, nonce=nonces, wants_tunnel=st.booleans()),

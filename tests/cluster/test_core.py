@@ -6,6 +6,7 @@ from rustbalance.cluster.commands import (
     BecomePublisher,
     Certainty,
     Command,
+    Log,
     MembersChanged,
     Persist,
     PersistedState,
@@ -15,10 +16,11 @@ from rustbalance.cluster.commands import (
     StepDown,
 )
 from rustbalance.cluster.core import ClusterCore
-from rustbalance.cluster.messages import Heartbeat, IntroPoints, LeaseRelease, PeerAnnounce, State
+from rustbalance.cluster.messages import Forgotten, Heartbeat, IntroPoints, LeaseRelease, PeerAnnounce, State
+from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.moment import Moment
-from tests.cluster.group import WALL, Group, points, record
+from tests.cluster.group import WALL, Group, heartbeat, points, record
 
 
 class ClusterTests(SynchronousTestCase):
@@ -96,6 +98,53 @@ class ClusterTests(SynchronousTestCase):
             kept = self.group.told(name, Persist)[-1]
             assert isinstance(kept, Persist)
             self.assertEqual(kept.state.revisions, {"aa": 7})
+
+    def test_forget(self) -> None:
+        """A node that is gone for good is forgotten by all when one is told so, and kept off the disk."""
+        self.assertRaises(CannotForget, self.group.cores["a"].forget, "c", self.group.moment)
+        self.group.deaf.add("c")
+        self.group.run(10.0)
+        self.group.do("a", self.group.cores["a"].forget("c", self.group.moment))
+        for name in "ab":
+            view = self.group.cores[name].status(self.group.moment)
+            self.assertEqual([member.id for member in view.members], ["b" if name == "a" else "a"])
+            kept = self.group.told(name, Persist)[-1]
+            assert isinstance(kept, Persist)
+            self.assertEqual([each.record.id for each in kept.state.forgotten], ["c"])
+            self.assertEqual((len(kept.state.records), kept.state.absent), (1, ()))
+
+    def test_forgotten_in_error(self) -> None:
+        """One that was only cut off comes back by itself, as a later incarnation, and its points with it."""
+        self.group.deaf.add("c")
+        self.group.run(10.0)
+        self.group.do("a", self.group.cores["a"].forget("c", self.group.moment))
+        before = self.group.cores["c"].record.incarnation
+        self.group.deaf.clear()
+        self.group.run(10.0)
+        self.assertGreater(self.group.cores["c"].record.incarnation, before)
+        for name in "abc":
+            view = self.group.cores[name].status(self.group.moment)
+            self.assertEqual({member.state for member in view.members}, {State.HEALTHY})
+        self.assertEqual(len(self.sources(self.group.cores["b"].status(self.group.moment).publisher or "")), 3)
+
+    def test_forgetting_while_cut_off(self) -> None:
+        """A node that has lost most of the others forgets nobody: it may be the one that is gone."""
+        self.group.deaf.update("bc")
+        self.group.run(10.0)
+        self.assertRaises(CannotForget, self.group.cores["a"].forget, "c", self.group.moment)
+        self.group.run(125.0)
+        self.group.cores["a"].forget("c", self.group.moment)
+
+    def test_forgotten_over_a_restart(self) -> None:
+        """What was kept keeps gossip from bringing a node back; who had been dead is not said to be back."""
+        gone = Forgotten(record("c", 3), 1000)
+        kept = PersistedState(records=(record("b", 1), record("c", 3)), absent=("c",), forgotten=(gone,))
+        core = ClusterCore(record("a"), ClusterSettings(), kept, lambda: 0.5)
+        commands = core.start(self.group.moment)
+        self.assertIn(MembersChanged((record("b", 1),), (record("c", 3),)), commands)
+        commands += core.receive("b", PeerAnnounce(records=(record("c", 3),)), self.group.moment)
+        self.assertEqual([member.id for member in core.status(self.group.moment).members], ["b"])
+        self.assertEqual([each.text for each in commands if isinstance(each, Log) and "back" in each.text], [])
 
     def test_moved(self) -> None:
         """A new address is a new record, told to everybody."""
@@ -193,3 +242,37 @@ class LoneNodeTests(SynchronousTestCase):
         self.assertIn(StepDown, kinds)
         self.assertLess(kinds.index(StepDown), kinds.index(LeaseRelease))
         self.assertNotIn(SourcesChanged, kinds[: kinds.index(StepDown)])
+
+
+class OneBundleTests(SynchronousTestCase):
+    """Two keys came with one bundle: each was let in by somebody who did not know of the other."""
+
+    def test_settled(self) -> None:
+        """The higher key says goodbye and is silent, also after a restart; the other stays."""
+        group = Group("a", "b", bundle=b"x" * 16)
+        for name, core in group.cores.items():
+            group.do(name, core.own_points(points(inner=name.encode()), group.moment))
+        group.run(10.0)
+        self.assertIsNone(group.cores["b"].due())
+        self.assertEqual(group.cores["b"].status(group.moment).expelled_by, "a")
+        self.assertEqual(group.cores["a"].status(group.moment).members, ())
+        self.assertIsNone(group.cores["a"].status(group.moment).expelled_by)
+        self.assertEqual(len(group.told("b", BecomePublisher)), len(group.told("b", StepDown)))
+        kept = PersistedState(records=(record("a", bundle=b"x" * 16),))
+        again = ClusterCore(record("b", bundle=b"x" * 16), ClusterSettings(), kept, lambda: 0.5)
+        again.start(group.moment)
+        self.assertIsNone(again.due())
+        self.assertEqual(again.status(group.moment).expelled_by, "a")
+
+    def test_who_does_not_obey(self) -> None:
+        """Points of one that stays all the same are not published."""
+        group = Group("a")
+        core = group.cores["a"]
+        group.do("a", core.own_points(points(inner=b"a"), group.moment))
+        for name in ("c", "d"):
+            group.do("a", core.receive(name, PeerAnnounce(records=(record(name, 1, bundle=b"x" * 16),)), group.moment))
+        self.assertEqual([member.id for member in core.status(group.moment).members], ["c", "d"])
+        for name in ("d", "c"):
+            group.do("a", core.receive(name, points(name), group.moment))
+            group.do("a", core.receive(name, heartbeat(1, points_version=1), group.moment))
+        self.assertEqual(core.status(group.moment).sources, ("c/primary", "a/primary"))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.gossip import PeerTable, Rounds, audience
-from rustbalance.cluster.messages import NodeRecord
+from rustbalance.cluster.gossip import MOST_FORGOTTEN, PeerTable, Rounds, audience
+from rustbalance.cluster.messages import Forgotten, NodeRecord
 from tests.cluster.group import record
 
 
@@ -16,7 +16,7 @@ class PeerTableTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Trust every record but those of a node named forged."""
-        self.table = PeerTable("me", lambda record: record.id != "forged")
+        self.table = PeerTable(record("me"), lambda record: record.id != "forged")
 
     def test_only_what_is_new(self) -> None:
         """Records that are known, older, forged or our own are passed over; the rest is returned."""
@@ -34,7 +34,7 @@ class PeerTableTests(SynchronousTestCase):
 
     def test_digest(self) -> None:
         """Two nodes that know the same have the same digest, each with its own record among them."""
-        other = PeerTable("a", lambda record: True)
+        other = PeerTable(record("a"), lambda record: True)
         self.table.merge([record("b", 1), record("a", 2)])
         other.merge([record("me", 4), record("b", 1)])
         self.assertEqual(self.table.digest(record("me", 4)), other.digest(record("a", 2)))
@@ -46,6 +46,108 @@ class PeerTableTests(SynchronousTestCase):
         before = self.table.digest(record("me", 1))
         self.table.renew()
         self.assertNotEqual(self.table.digest(record("me", 2)), before)
+
+
+class ForgottenTests(SynchronousTestCase):
+    """Who is no member any more."""
+
+    def setUp(self) -> None:
+        """Know a and b, and forget a in its third incarnation."""
+        self.table = PeerTable(record("me"), lambda record: record.id != "forged")
+        self.table.merge([record("a", 3), record("b", 1)])
+        self.table.forget([Forgotten(record("a", 3), 100)])
+
+    def test_stays_until_removed(self) -> None:
+        """Its record is here until it is taken out; from then on gossip does not bring it back."""
+        self.assertIn("a", self.table)
+        self.assertTrue(self.table.is_unwanted(record("a", 3)))
+        self.table.remove("a")
+        self.assertEqual(self.table.merge([record("a", 3), record("a", 2)]), ())
+        self.assertEqual(set(self.table), {record("b", 1)})
+
+    def test_later_incarnation(self) -> None:
+        """A later incarnation is a member again, and nobody is forgotten any more; word of the earlier is too late."""
+        self.table.remove("a")
+        self.assertEqual(self.table.merge([record("a", 4)]), (record("a", 4),))
+        self.assertEqual(self.table.former(), ())
+        self.assertEqual(self.table.forget([Forgotten(record("a", 3), 100)]), ())
+        self.assertFalse(self.table.is_unwanted(record("a", 4)))
+
+    def test_name_is_free(self) -> None:
+        """Another machine may have the name, from its first incarnation on."""
+        self.table.remove("a")
+        other = NodeRecord("a", b"x" * 32, 1, 100, ())
+        self.assertEqual(self.table.merge([other]), (other,))
+        self.assertEqual(self.table.merge([record("a", 4)]), ())
+
+    def test_what_is_no_news(self) -> None:
+        """What was known, what is about ourselves, and what nobody has signed is passed over."""
+        for each in (record("a", 3), record("a", 2), record("me", 9), record("forged")):
+            self.assertEqual(self.table.forget([Forgotten(each, 200)]), ())
+        self.assertEqual(len(self.table.forget([Forgotten(record("a", 5), 200), Forgotten(record("z"), 1)])), 2)
+
+    def test_digest(self) -> None:
+        """Two nodes of which one has forgotten somebody have something to tell each other."""
+        other = PeerTable(record("b", 1), lambda record: True)
+        other.merge([record("me")])
+        self.table.remove("a")
+        self.assertNotEqual(self.table.digest(record("me")), other.digest(record("b", 1)))
+        other.forget(self.table.former())
+        self.assertEqual(self.table.digest(record("me")), other.digest(record("b", 1)))
+
+    def test_bounded(self) -> None:
+        """The last ones are remembered, the same ones by everybody."""
+        many = [Forgotten(record(f"n{number}"), 1000 + number) for number in range(MOST_FORGOTTEN + 5)]
+        one, other = PeerTable(record("me"), lambda record: True), PeerTable(record("you"), lambda record: True)
+        one.forget(many)
+        for each in reversed(many):
+            other.forget([each])
+        self.assertEqual(set(one.former()), set(other.former()))
+        self.assertEqual(len(one.former()), MOST_FORGOTTEN)
+        self.assertEqual(one.forget(many[:1]), ())
+
+    def test_comes_itself(self) -> None:
+        """Who comes itself is taken in, to be told; a member, a stranger and a forged record are not taken that way."""
+        self.table.remove("a")
+        self.assertTrue(self.table.introduce(record("a", 3)))
+        self.assertIn("a", self.table)
+        for each in (record("a", 3), record("stranger"), record("me"), record("forged")):
+            self.assertFalse(self.table.introduce(each))
+
+
+class BundleTests(SynchronousTestCase):
+    """A join bundle belongs to one key."""
+
+    def setUp(self) -> None:
+        """Know d, which came with a bundle."""
+        self.table = PeerTable(record("me", bundle=b"m" * 16), lambda record: True)
+        self.table.merge([record("d", bundle=b"x" * 16), record("e"), record("f")])
+
+    def test_higher_key(self) -> None:
+        """Another key with the same bundle is passed over when it is higher; without a bundle nobody is."""
+        self.assertEqual(self.table.merge([record("z", bundle=b"x" * 16)]), ())
+        self.assertEqual(self.table.rival(record("z", bundle=b"x" * 16)), record("d", bundle=b"x" * 16))
+        self.assertIsNone(self.table.rival(record("f")))
+
+    def test_lower_key(self) -> None:
+        """The lower key has it, whoever was heard of first: everybody comes to the same end."""
+        self.assertEqual(len(self.table.merge([record("a", bundle=b"x" * 16)])), 1)
+        self.assertTrue(self.table.is_unwanted(record("d", bundle=b"x" * 16)))
+
+    def test_our_own(self) -> None:
+        """Ours counts like any other."""
+        self.assertEqual(self.table.merge([record("z", bundle=b"m" * 16)]), ())
+        self.assertIsNone(self.table.rival(record("me", bundle=b"m" * 16)))
+        self.table.merge([record("a", bundle=b"m" * 16)])
+        self.assertEqual(self.table.rival(record("me", bundle=b"m" * 16)), record("a", bundle=b"m" * 16))
+
+    def test_same_name(self) -> None:
+        """Of two machines with one name and one bundle the lower key has both, however old its record."""
+        lower = NodeRecord("d", b"a" * 32, 0, 100, (), bundle=b"x" * 16)
+        higher = NodeRecord("d", b"z" * 32, 9, 100, (), bundle=b"x" * 16)
+        self.assertEqual(self.table.merge([higher]), ())
+        self.assertEqual(self.table.merge([lower]), (lower,))
+        self.assertEqual(self.table.get("d"), lower)
 
 
 class RoundsTests(SynchronousTestCase):

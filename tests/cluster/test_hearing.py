@@ -8,6 +8,7 @@ from rustbalance.cluster.commands import PersistedState, Send
 from rustbalance.cluster.hearing import Hearing
 from rustbalance.cluster.membership import Member
 from rustbalance.cluster.messages import (
+    Forgotten,
     Heartbeat,
     IntroPoints,
     LeaseClaim,
@@ -56,6 +57,26 @@ class HearingTests(SynchronousTestCase):
         said = self.hear("x", PeerAnnounce(records=(record("x"),)))
         self.assertIn("x", self.parts.table)
         self.assertEqual(said[-1], ("x", PeerAnnounce(records=(self.parts.own.record,))))
+
+    def test_forgotten_but_here(self) -> None:
+        """A member that others have forgotten is told so at each heartbeat, until it has a later incarnation."""
+        gone = Forgotten(record("a"), 1000)
+        self.hear("b", PeerAnnounce(records=(), forgotten=(gone,)))
+        told = ("a", PeerAnnounce(records=(self.parts.own.record,), forgotten=(gone,)))
+        for beat in (1, 2):
+            self.assertIn(told, self.hear("a", heartbeat(beat)))
+        self.hear("a", PeerAnnounce(records=(record("a", 1),)))
+        self.assertNotIn(told, self.hear("a", heartbeat(3)))
+
+    def test_forgotten_comes_back(self) -> None:
+        """One that we have forgotten is a member again when it says itself who it is; others cannot say it for it."""
+        self.parts.members.settle(lambda member: True, 99.0)
+        self.hear("b", PeerAnnounce(records=(), forgotten=(Forgotten(record("a"), 1000),)))
+        self.parts.drop_unwanted()
+        self.hear("b", PeerAnnounce(records=(record("a"),)))
+        self.assertNotIn("a", self.parts.table)
+        self.hear("a", PeerAnnounce(records=(record("a"),)))
+        self.assertIn("a", self.parts.table)
 
     def test_nobody_offers_for_another(self) -> None:
         """Points that are not the sender's own are passed over."""

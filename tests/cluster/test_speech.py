@@ -133,6 +133,16 @@ class RepetitionTests(SynchronousTestCase):
         self.assertEqual(len(list(parts.speech.points("node-01", 1.9))), 2)
         self.assertEqual(len(list(parts.speech.points("node-00", 2.0))), 2)
 
+    def test_objections(self) -> None:
+        """Who is a member is told nothing; who lost its bundle is told to whom, who was forgotten that it was."""
+        parts = speaker(2)
+        self.assertEqual(list(parts.speech.objections("node-00")), [])
+        self.assertEqual(list(parts.speech.objections("x")), [])
+        parts.learn_records([record("d", bundle=b"x" * 16)], 0.0)
+        parts.learn_records([record("c", bundle=b"x" * 16)], 0.0)
+        told = PeerAnnounce(records=(parts.own.record, record("c", bundle=b"x" * 16)))
+        self.assertEqual(list(parts.speech.objections("d")), [Send("d", told)])
+
     def test_table(self) -> None:
         """All records, ours among them, to one node every two intervals."""
         parts = speaker(2)

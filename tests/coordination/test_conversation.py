@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -195,6 +196,30 @@ class ConversationTests(SynchronousTestCase):
         self.beta.talk.say(None, BEAT)
         self.settle()
         self.assertEqual(self.alpha.heard[-1], ("beta", BEAT))
+
+    def test_who_was_one(self) -> None:
+        """Of a node that was forgotten its own introduction is heard, and nothing else."""
+        self.meet(self.alpha, self.beta)
+        self.alpha.talk.members((), (self.beta.record(),))
+        for message in (BEAT, PeerAnnounce(records=(self.beta.record(),))):
+            self.beta.talk.say("alpha", message)
+        self.settle()
+        self.assertEqual(self.alpha.heard, [("beta", PeerAnnounce(records=(self.beta.record(),)))])
+
+    def test_whose_bundle_is_another_s(self) -> None:
+        """One that joined with a member's bundle is heard, to be told, unless its key is the lower one."""
+        self.meet(self.alpha, self.beta)
+        for bundle, heard in ((b"x" * 16, 1), (b"y" * 16, 0)):
+            low, high = sorted((self.beta.key.public, self.alpha.key.public))
+            for ours in (low, high):
+                member = NodeRecord("c", ours[:31] + bytes([ours[31] ^ 1]), 1, 100, (), bundle=b"x" * 16)
+                self.alpha.talk.members((member,))
+                self.alpha.heard.clear()
+                shown = msgspec.structs.replace(self.beta.record(), bundle=bundle)
+                self.beta.talk.say("alpha", PeerAnnounce(records=(sign_record(shown, self.beta.key),)))
+                self.settle()
+                lower = member.public_key < self.beta.key.public
+                self.assertEqual(len(self.alpha.heard), heard if lower else 0)
 
     def test_too_large(self) -> None:
         """A message that fits into no frame is an error in the log, and nothing is sent."""

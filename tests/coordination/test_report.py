@@ -12,6 +12,7 @@ from rustbalance.mesh.carrier import CarrierStatus
 CARRIER = CarrierStatus(
     name="direct", listening="direct:10.0.0.2:7", links_up=1, links_down=1, frames_dropped=0, problem=None
 )
+MISSED = "alpha is not heard (if it is gone for good: rustbalance forget alpha)"
 VIEW = ClusterView(
     me="beta",
     state=State.HEALTHY,
@@ -52,8 +53,21 @@ class ReportTests(SynchronousTestCase):
         carrier = replace_problem("no link to alpha")
         problems = cluster_status(view, 100, carrier, {}, "the disk is full").problems
         self.assertEqual(len(problems), 5)
-        for part in ("alpha is not heard", "cut off", "no node publishes", "no link to alpha", "the disk is full"):
+        for part in (
+            MISSED,
+            "cut off",
+            "no node publishes",
+            "no link to alpha",
+            "the disk is full",
+        ):
             self.assertIn(part, " / ".join(problems))
+
+    def test_expelled(self) -> None:
+        """A node whose bundle another one has used learns what to do."""
+        problems = cluster_status(replace(VIEW, expelled_by="alpha"), 100, CARRIER, {}, None).problems
+        self.assertEqual(
+            problems, ("alpha joined with the same bundle, so this node is out: join again with a new bundle",)
+        )
 
 
 def replace_problem(problem: str) -> CarrierStatus:

@@ -3,12 +3,14 @@
 import shutil
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.conversation import is_genuine
+from rustbalance.ops.verbs import NotDone
 from rustbalance.secrets import Secret
 from tests.coordination.memory import ClusterTestCase
 from tests.publishing.memory import Node
@@ -219,6 +221,49 @@ class MemberTests(ClusterTestCase):
         self.cluster.later(12)
         self.assertEqual(len(self.cluster.publishers()), 1)
         self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(0, 1, 2))})
+
+    def test_forget(self) -> None:
+        """
+        A node that is gone for good is forgotten by all and by their disks; one that is there, or unknown, is not. When
+        it comes back after all, it is a member again.
+        """
+        self.serve()
+        alpha, beta = (self.cluster[name].coordination for name in ("alpha", "beta"))
+        for name in ("gamma", "alpha", "delta"):
+            self.assertRaises(NotDone, alpha.forget, name)
+        self.cluster["gamma"].kill()
+        self.cluster.later(12)
+        self.assertIn("rustbalance forget gamma", " ".join(self.cluster["beta"].status.problems))
+        self.assertIn("gamma is forgotten", alpha.forget("gamma").sentence)
+        self.cluster.later(3)
+        for name, service in (("alpha", alpha), ("beta", beta)):
+            self.assertEqual({member.id for member in self.cluster[name].status.members}, {"alpha", "beta"})
+            self.assertNotIn("not heard", " ".join(self.cluster[name].status.problems))
+            self.assertEqual([record.id for record in service.former], ["gamma"])
+        self.cluster["beta"].restart()
+        self.cluster.later(8)
+        self.assertEqual([record.id for record in self.cluster["beta"].coordination.records], ["alpha"])
+        self.cluster["gamma"].make()
+        self.cluster["gamma"].start()
+        self.until("012", 30)
+        self.assertEqual(self.cluster["alpha"].coordination.former, ())
+
+    def test_forget_alone(self) -> None:
+        """A node without others has nobody to forget, nor has one that does not run."""
+        self.assertRaises(NotDone, self.cluster["alpha"].coordination.forget, "beta")
+
+    def test_slow_disk(self) -> None:
+        """While the disk takes its time nothing is said and nobody publishes; the node that stops waits for it."""
+        node, done = self.cluster["alpha"], Deferred[None]()
+        self.patch(node.coordination._file, "_in_thread", lambda work: done.addCallback(lambda _: work()))
+        self.cluster.start()
+        self.cluster.later(6)
+        self.assertEqual([frame for sender, _, frame in self.cluster.wires.frames if sender == "alpha"], [])
+        self.assertFalse(node.publishes)
+        stopped = node.coordination.stopService()
+        self.assertNoResult(stopped)
+        done.callback(None)
+        self.successResultOf(stopped)
 
     def test_outside_its_life(self) -> None:
         """Before the start and after the stop there is no record and no status, and nothing that comes does harm."""

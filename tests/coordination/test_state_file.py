@@ -2,17 +2,19 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import PersistedState
-from rustbalance.cluster.messages import NodeRecord
+from rustbalance.cluster.messages import Forgotten, NodeRecord
 from rustbalance.coordination.state_file import StateFile
 
 RECORD = NodeRecord("beta", b"k" * 32, 7, 100, ("direct:10.0.0.2:7",), b"s" * 64, b"b" * 16)
-STATE = PersistedState(3, 1 << 40, 9, (RECORD,), ("beta",), {"ab" * 32: 123})
+STATE = PersistedState(3, 1 << 40, 9, (RECORD,), ("beta",), {"ab" * 32: 123}, (Forgotten(RECORD, 1_700_000_000),))
 
 
 class StateFileTests(SynchronousTestCase):
@@ -30,7 +32,7 @@ class StateFileTests(SynchronousTestCase):
 
     def test_kept(self) -> None:
         """All of it is there again, records byte by byte; others cannot read it."""
-        self.file.keep(STATE)
+        self.successResultOf(self.file.keep(STATE))
         self.assertEqual(StateFile(self.path).load(), STATE)
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
@@ -43,6 +45,28 @@ class StateFileTests(SynchronousTestCase):
             self.assertEqual(len(events), 1)
             self.assertEqual(self.path.with_name("cluster.json.corrupt").read_bytes(), data)
             self.assertFalse(self.path.exists())
+
+    def test_as_before(self) -> None:
+        """A state that an earlier version has written is read."""
+        self.path.write_bytes(b'{"incarnation":3,"term":7,"records":[]}')
+        self.assertEqual(self.file.load(), PersistedState(3, 7))
+
+    def test_slow_disk(self) -> None:
+        """The caller goes on while the file is being written."""
+        work: list[Callable[[], None]] = []
+        done: Deferred[None] = Deferred()
+
+        def in_thread(function: Callable[[], None]) -> Deferred[None]:
+            work.append(function)
+            return done
+
+        writing = StateFile(self.path, in_thread).keep(STATE)
+        self.assertNoResult(writing)
+        self.assertFalse(self.path.exists())
+        work[0]()
+        done.callback(None)
+        self.successResultOf(writing)
+        self.assertEqual(self.file.load(), STATE)
 
     def test_full_disk(self) -> None:
         """A disk that takes nothing is a problem until it does, and one line in the log."""

@@ -75,6 +75,13 @@ class AdmissionTests(EndpointCase):
         elsewhere = Member(view=View(VIEW.own, (*VIEW.members, Newcomer().record())))
         self.denies(elsewhere, Newcomer("other"), "ticket_used")
 
+    def test_single_use_of_the_forgotten(self) -> None:
+        """A node that was forgotten leaves its name to others, but not its bundle."""
+        gone = Newcomer().record()
+        member = Member(view=View(VIEW.own, VIEW.members, (gone,)))
+        self.denies(member, Newcomer("other"), "ticket_used")
+        self.assertIsNotNone(member.ask(Newcomer(key=node_key("another"), shown=ticket("u"))).admitted)
+
     def test_used_before_admitted(self) -> None:
         """A ticket is used up when an address inside the tunnel was given for it, although nobody is a member yet."""
         member = Member(DEFAULT_NETWORK)

@@ -24,6 +24,7 @@ class Cluster:
     def __init__(self, name: str, key: NodeKey, bundle: bytes = b"", address: str | None = None) -> None:
         self.name, self.key, self.bundle = name, key, bundle
         self.records: tuple[NodeRecord, ...] = ()
+        self.former: tuple[NodeRecord, ...] = ()
         self.address = address
         self.settled: list[str] = []
         self.settle: Callable[[str], None] = self._settle
@@ -37,6 +38,10 @@ class Cluster:
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """Note who is a member, besides us."""
         self.records = tuple(record for record in records if record.id != self.name)
+
+    def admit(self, record: NodeRecord) -> None:
+        """Note who has joined, besides the others."""
+        self.learn([*self.records, record])
 
     def _settle(self, tunnel_ip: str) -> None:
         self.settled.append(tunnel_ip)

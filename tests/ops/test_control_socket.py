@@ -30,6 +30,7 @@ from rustbalance.ops.control_socket import (
     answer,
 )
 from rustbalance.ops.lock import AlreadyRunning
+from rustbalance.ops.verbs import NotDone, Verbs
 
 
 class Weather(msgspec.Struct):
@@ -43,7 +44,12 @@ def broken() -> Weather:
     raise RuntimeError("inside")
 
 
-VERBS = {"weather": lambda: Weather("clear"), "broken": broken}
+def move(node: str) -> Weather:
+    """Do something about a node, if it can be."""
+    raise NotDone(f"{node} does not move")
+
+
+VERBS: Verbs = {"weather": lambda: Weather("clear"), "broken": broken, "move": move}
 LOG = Logger()
 
 
@@ -58,7 +64,12 @@ class AnswerTests(SynchronousTestCase):
         """Whatever is no request, or asks for what there is not, gets an error that helps."""
         for line in (b"", b"{}", b"[]", b"7", b'{"verb": 7}', b'{"verb": "weather", "more": 1}', b"\xff", b"[" * 4000):
             self.assertIn("expected one JSON object", json.loads(answer(line, VERBS, LOG))["error"])
-        self.assertIn("known ones are broken, weather", json.loads(answer(b'{"verb": "x"}', VERBS, LOG))["error"])
+        self.assertIn("known ones are broken, move, weather", json.loads(answer(b'{"verb": "x"}', VERBS, LOG))["error"])
+
+    def test_not_done(self) -> None:
+        """What a verb says of itself reaches the client and is no error of ours."""
+        told = json.loads(answer(b'{"verb": "move", "node": "b"}', VERBS, LOG))
+        self.assertEqual(told, {"error": "b does not move"})
 
     def test_failing_verb(self) -> None:
         """An error inside is logged; the client learns that there was one and no more."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rustbalance.cluster.commands import (
     BecomePublisher,
     Command,
+    MembersChanged,
     Persist,
     PersistedState,
     RevisionsLearned,
@@ -22,6 +23,7 @@ from rustbalance.cluster.commands import (
 )
 from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.messages import IntroPoints, NodeRecord, PeerAnnounce, decode, encode
+from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.replay import ReplayGuard
 from rustbalance.moment import Moment
 from tests.sim.directories import EPOCH, made_up_points
@@ -59,6 +61,7 @@ class SimulatedNode:
         self.world = world
         self.priority = priority
         self.seeds = seeds
+        self.bundle = b""
         self.public_key = name.encode().ljust(32, b"\0")
         self.random = Random(f"{world.seed}/{name}")
         self.disk = Disk()
@@ -84,7 +87,8 @@ class SimulatedNode:
 
     def record(self) -> NodeRecord:
         """Return the record that its configuration makes."""
-        return NodeRecord(self.name, self.public_key, 0, self.priority, (f"direct:{self.name}:1",))
+        where = (f"direct:{self.name}:1",)
+        return NodeRecord(self.name, self.public_key, 0, self.priority, where, bundle=self.bundle)
 
     # What happens to it.
 
@@ -108,6 +112,7 @@ class SimulatedNode:
             self.disk.revisions,
         )
         self.world.oracle.booted(self)
+        self.world.gone.discard(self.name)
         self.tell_health()
         self.do(self.core.start(self.clock()))
         self.do(self.core.learn(self.seeds, self.clock()))
@@ -124,7 +129,7 @@ class SimulatedNode:
         self.outside = False
         self.seeds = (host.core.record, *host.core._parts.table)
         self.do(self.core.learn(self.seeds, self.clock()))
-        host.do(host.core.learn([self.core.record], host.clock()))
+        host.do(host.core.admit(self.core.record, host.clock()))
         self.tell_health()
 
     def wipe(self) -> None:
@@ -171,6 +176,14 @@ class SimulatedNode:
         self.publishing.tor_back()
         self.tell_health()
         self.rotate()
+
+    def forget(self, node: "SimulatedNode") -> bool:
+        """An operator takes ``node`` for gone for good; return whether that was believed."""
+        try:
+            self.do(self.core.forget(node.name, self.clock()))
+        except CannotForget:
+            return False
+        return True
 
     def tell_health(self) -> None:
         """Hand on what the probes say."""
@@ -237,6 +250,8 @@ class SimulatedNode:
                 self.publishing.step_down()
             case SourcesChanged(sources, certainty):
                 self.publishing.sources_changed(sources, certainty)
+            case MembersChanged(records):
+                self.world.oracle.members(self, {record.id for record in records})
             case RevisionsLearned(revisions):
                 self.publishing.learned(revisions)
 

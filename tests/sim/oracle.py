@@ -64,6 +64,13 @@ class Oracle:
         for book in (self._evidence, self._doomed, self._heard, self._goodbye, self._known_revision, self._declared):
             book.pop(node.name, None)
 
+    def members(self, node: "SimulatedNode", names: set[str]) -> None:
+        """``node`` knows these others, and has forgotten all about the rest."""
+        for book in (self._evidence, self._doomed, self._heard, self._declared):
+            for gone in book[node.name].keys() - names:
+                del book[node.name][gone]
+        self._goodbye[node.name] &= names
+
     def wiped(self, node: "SimulatedNode") -> None:
         """A node without its disk may begin its counts anew."""
         self._kept.pop(node.name, None)

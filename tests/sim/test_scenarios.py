@@ -28,6 +28,11 @@ def until_settled(world: World) -> float:
     return seconds_until(world, lambda: not world.settled())
 
 
+def until_back(world: World, node: SimulatedNode) -> float:
+    """The same for a node that has just started, its points included."""
+    return seconds_until(world, lambda: bool(node.keys) and not world.settled())
+
+
 def publisher(world: World) -> SimulatedNode:
     """Return the node that publishes."""
     (name,) = world.publishers()
@@ -232,6 +237,81 @@ class MeshTests(SynchronousTestCase):
             for node in world.nodes:
                 node.rotate()
             self.assertLess(until_settled(world), 30.0)
+
+
+class ForgetTests(SynchronousTestCase):
+    """Nodes that are gone for good, and one that was only thought to be."""
+
+    def test_gone(self) -> None:
+        """All forget it within 5 s, also one that was down meanwhile and has it on its disk; its name is free then."""
+        for seed in SEEDS:
+            world = running(seed, 5)
+            gone, away = world.nodes[3:]
+            gone.crash()
+            away.crash()
+            world.agenda.run_until(world.agenda.now + 20)
+            self.assertEqual(world.nodes[0].core.status(world.nodes[0].clock()).members[2].state, State.DEAD)
+            world.forget(world.nodes[0], gone)
+            world.agenda.run_until(world.agenda.now + 5)
+            self.assertEqual(world.unforgotten(), "")
+            away.boot()
+            self.assertLess(until_back(world, away), 20.0)
+
+    def test_cut_off(self) -> None:
+        """One that was forgotten while it was cut off is a member again 10 s after the way is open."""
+        for seed in SEEDS:
+            world = running(seed, 5)
+            node, *others = world.nodes
+            world.network.cut({node.name})
+            world.agenda.run_until(world.agenda.now + 20)
+            self.assertTrue(others[0].forget(node))
+            world.agenda.run_until(world.agenda.now + 20)
+            self.assertEqual([other for other in others if node.name in other.known], [])
+            world.network.fair()
+            self.assertLess(until_settled(world), 10.0)
+
+    def test_starts_again(self) -> None:
+        """A machine that was repaired after all comes back by starting, with or without what was on its disk."""
+        for seed in SEEDS:
+            world = running(seed, 3)
+            node, other = world.nodes[2], world.nodes[0]
+            node.crash()
+            world.agenda.run_until(world.agenda.now + 15)
+            world.forget(other, node)
+            world.agenda.run_until(world.agenda.now + 5)
+            if seed % 2:
+                node.wipe()
+                world.rejoin(node)
+            else:
+                node.boot()
+            self.assertLess(until_back(world, node), 20.0)
+
+
+class OneBundleTests(SynchronousTestCase):
+    """Two newcomers with one bundle, let in by two members at the same moment."""
+
+    def test_one_stays(self) -> None:
+        """15 s later, or after the partition in which it happened, the lower key is a member and the other is out."""
+        for seed in SEEDS:
+            world = World(seed, 6, acquainted=[(one, other) for one in range(4) for other in range(one)])
+            stays, leaves = world.nodes[4:]
+            stays.bundle = leaves.bundle = b"one bundle, used"
+            world.boot_all(4)
+            world.agenda.run_until(30)
+            if seed % 2:
+                world.network.cut({"node-00", "node-01", "node-04"})
+            for node, host in ((stays, world.nodes[0]), (leaves, world.nodes[2])):
+                node.outside, node.seeds = True, ()
+                node.boot()
+                node.join(host)
+            world.agenda.run_until(60)
+            world.network.fair()
+            world.agenda.run_until(75)
+            self.assertEqual(leaves.core.status(leaves.clock()).expelled_by, stays.name)
+            self.assertFalse(leaves.publishing.active)
+            leaves.crash()
+            self.assertEqual(world.settled(), "")
+            self.assertEqual([node for node in world.up() if leaves.name in node.known], [])
 
 
 class GoodWeatherTests(SynchronousTestCase):

@@ -84,7 +84,7 @@ class Weather:
             ills = [_resume]
         else:
             ills = [self._crash, self._stop, self._hang, self._step_clock, _rotate, _rotate, _switch_target]
-            ills += [_switch_drain, _switch_tor, self._fail_uploads]
+            ills += [_switch_drain, _switch_tor, self._fail_uploads, self._forget]
         if random.random() < 0.35:
             misfortune = random.choice(whole)
             self._world.agenda.note(f"weather: {misfortune.__name__}")
@@ -136,6 +136,12 @@ class Weather:
     def _step_clock(self, node: SimulatedNode) -> None:
         random = self._random
         node.skew = random.choice((-1.0, 1.0)) * random.choice((1.0, 3.0, 100.0)) * random.random()
+
+    def _forget(self, node: SimulatedNode) -> None:
+        """Let a node forget one that it takes for dead; whether that is so is another matter."""
+        missed = [other for other in self._world.nodes if other.name in node.core._parts.absent]
+        if missed and not node.outside:
+            self._world.forget(node, self._random.choice(missed))
 
     def _fail_uploads(self, node: SimulatedNode) -> None:
         node.publishing.failing = self._random.choice((0.0, 0.3, 0.9))

@@ -46,6 +46,7 @@ class World:
         self.directories = Directories()
         self.oracle = Oracle(self)
         chosen = list(priorities) if priorities is not None else [100] * count
+        self.gone: set[str] = set()
         self.nodes = [SimulatedNode(f"node-{number:02}", self, chosen[number]) for number in range(count)]
         for node in self.nodes:
             self.network.deliver[node.name] = node.receive
@@ -71,6 +72,19 @@ class World:
             node.join(self.random.choice(hosts))
         else:
             self.agenda.after(2.0, self._join, node)
+
+    def forget(self, node: SimulatedNode, subject: SimulatedNode) -> None:
+        """
+        An operator tells ``node`` that ``subject`` is gone for good; nobody may know it then.
+
+        Two sides of a partition that forget each other are two clusters, so this operator does not.
+        """
+        if subject.disk.state is None or subject.disk.state.forgotten:
+            return
+        record = node.core._parts.table.get(subject.name)
+        assert record is not None
+        if node.forget(subject) and not subject.up and record.incarnation == subject.core.record.incarnation:
+            self.gone.add(subject.name)
 
     def store(self, node: SimulatedNode, directory: str, text: Text) -> bool:
         """A directory is sent a descriptor."""
@@ -98,7 +112,7 @@ class World:
 
     def settled(self) -> str:
         """Return what is still wrong in words; nothing when all is as it ought to be."""
-        return self.leaderless() or self.unmeshed() or self.unpublished()
+        return self.leaderless() or self.unmeshed() or self.unforgotten() or self.unpublished()
 
     def leaderless(self) -> str:
         """Return what is wrong with the publisher."""
@@ -116,6 +130,13 @@ class World:
             if present != running - {node.name}:
                 return f"{node} sees {sorted(present)}"
         return ""
+
+    def unforgotten(self) -> str:
+        """Return who is known that should be forgotten, and is not up."""
+        haunted = [
+            f"{node} knows {', '.join(sorted(known))}" for node in self.up() if (known := self.gone & node.known)
+        ]
+        return "; ".join(haunted)
 
     def unpublished(self) -> str:
         """Return what is wrong with the descriptors."""

@@ -39,6 +39,14 @@ MAX_MESSAGE: Final = MAX_FRAME - OVERHEAD
 """Bytes of the largest message, encoded."""
 SKEW: Final = 5.0
 """Seconds by which a frame's time may differ from ours, unless told otherwise."""
+LATE: Final = 30.0
+"""
+Seconds that a frame may be old when it goes on where we last heard its sender, and says what stays true.
+
+Introduction points and records are large and circuits are slow; each says with a number what it takes the place of, so
+that holding one up gains nobody anything. A sign of life or a claim that is held up would: those are for ``skew`` only.
+"""
+LASTING: Final = (IntroPoints, PeerAnnounce)
 
 
 class MessageTooLarge(ValueError):
@@ -129,7 +137,7 @@ class FrameOpener:
 
     ``members`` gives the public key of a node, or None when it is no member. A node that is none is heard only when it
     announces itself, with a record that it has signed, and ``welcome`` says yes to that record. ``skew`` is how many
-    seconds a frame's time may differ from ours. ``ring`` may be replaced at any time.
+    seconds a frame's time may differ from ours (but see ``LATE``). ``ring`` may be replaced at any time.
     """
 
     def __init__(
@@ -168,13 +176,21 @@ class FrameOpener:
         envelope = signed.envelope
         public_key = self._members(envelope.sender) or self._stranger(signed)
         check_signature(signed, public_key)
-        check_clock(envelope, self.skew, self.skew, now)
+        check_clock(envelope, self._patience(envelope, public_key, now), self.skew, now)
         if not self._guard.is_new(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono):
             raise Refused(Reason.REPLAY, "the frame, or a later one, was heard before", envelope.sender)
         self._guard.note(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono)
         message = read_message(envelope)
         _check_said_by(message, envelope.sender)
         return opened(envelope, public_key, message)
+
+    def _patience(self, envelope: Envelope, public_key: bytes, now: Moment) -> float:
+        """Return how many seconds a frame may be old."""
+        if now.wall - envelope.wall <= self.skew or not self._guard.follows(
+            public_key, envelope.boot, envelope.sequence
+        ):
+            return self.skew
+        return max(self.skew, LATE) if _is_lasting(envelope) else self.skew
 
     def _stranger(self, signed: Signed) -> bytes:
         """Return the key of a node that is no member and says who it is."""
@@ -196,6 +212,13 @@ def _check_said_by(message: Message, sender: NodeId) -> None:
         raise Refused(Reason.MALFORMED, "joining is no message of the mesh", sender)
     if isinstance(message, IntroPoints) and message.source != sender:
         raise Refused(Reason.BAD_SIGNATURE, "a node offers introduction points in the name of another", sender)
+
+
+def _is_lasting(envelope: Envelope) -> bool:
+    try:
+        return isinstance(decode(envelope.message), LASTING)
+    except MalformedMessage:
+        return False
 
 
 def _introduction(envelope: Envelope) -> NodeRecord | None:

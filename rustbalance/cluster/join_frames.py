@@ -11,7 +11,7 @@ sender in is for whoever answers.
 from collections import Counter
 from typing import Final
 
-from rustbalance.cluster.envelope import Envelope, Signed
+from rustbalance.cluster.envelope import Signed
 from rustbalance.cluster.frames import Opened, opened
 from rustbalance.cluster.keys import KeyRing, Purpose
 from rustbalance.cluster.messages import JoinRequest, JoinResponse, NodeRecord
@@ -25,20 +25,19 @@ OLDEST: Final = 300.0
 """Seconds that a request may be old: circuits are slow, and a new machine's clock may be off."""
 NEWEST: Final = 60.0
 """Seconds that a request may be ahead of our clock."""
-_MOST_REMEMBERED: Final = 1024
 
 
 class JoinOpener:
     """
-    Opens requests to join, each one once, and counts what it refuses.
+    Opens requests to join, and counts what it refuses.
 
-    ``ring`` may be replaced at any time. Requests are remembered for as long as their time would let them in again.
+    ``ring`` may be replaced at any time. That a request counts once is for whoever decides on it: what is refused need
+    not be remembered, and who has nothing but the token can have everything refused.
     """
 
     def __init__(self, ring: KeyRing) -> None:
         self.ring = ring
         self.rejected: Counter[Reason] = Counter()
-        self._seen: dict[bytes, float] = {}
 
     def open(self, data: bytes, now: Moment) -> Opened:
         """
@@ -62,14 +61,7 @@ class JoinOpener:
             raise Refused(Reason.MALFORMED, "only a request to join is answered here")
         _check_own_record(signed, request.record)
         check_clock(envelope, OLDEST, NEWEST, now)
-        self._remember(request.nonce, envelope, now)
         return opened(envelope, request.record.public_key, request)
-
-    def _remember(self, nonce: bytes, envelope: Envelope, now: Moment) -> None:
-        self._seen = {seen: until for seen, until in self._seen.items() if until > now.mono}
-        if nonce in self._seen or len(self._seen) >= _MOST_REMEMBERED:
-            raise Refused(Reason.REPLAY, "the request to join was heard before", envelope.sender)
-        self._seen[nonce] = now.mono + OLDEST + NEWEST
 
 
 def open_response(data: bytes, ring: KeyRing, nonce: bytes, now: Moment) -> JoinResponse:

@@ -45,10 +45,15 @@ class ReplayGuard:
         if heard is None:
             return True
         if boot == heard.boot:
-            return sequence > heard.sequence
+            return self.follows(public_key, boot, sequence)
         if now > heard.at + LONGEST_WAY:
             return sequence > heard.earlier.get(boot, -1)
         return boot not in heard.earlier and wall >= heard.wall
+
+    def follows(self, public_key: bytes, boot: bytes, sequence: int) -> bool:
+        """Tell whether this comes after all that was heard of the node in its present boot."""
+        heard = self._heard.get(public_key)
+        return heard is not None and boot == heard.boot and sequence > heard.sequence
 
     def note(self, public_key: bytes, boot: bytes, sequence: int, wall: float, now: float) -> None:
         """Remember a frame that is new and genuine."""

@@ -37,7 +37,8 @@ PROMISED: Final = 3600.0
 """Seconds for which an address inside the tunnel is kept for whoever asked for it."""
 LONGEST_TICKET: Final = 31 * 86400.0
 """Seconds that a ticket may be valid from now on; as long as it is, it has to be remembered."""
-MOST_HEARD: Final = 1024
+MOST_HEARD: Final = 32
+"""Requests of one key that are remembered, and so answered, in six minutes: no key can keep another out."""
 MOST_TOLD: Final = 200
 """Records in one answer, which has to fit into a frame; the mesh tells the rest."""
 _WIREGUARD: Final = "wireguard:"
@@ -108,6 +109,7 @@ class JoinEndpoint:
         self._boot = boot
         self._random_bytes = random_bytes
         self._network = network
+        self._seen: dict[bytes, float] = {}
 
     @property
     def ring(self) -> KeyRing:
@@ -138,13 +140,30 @@ class JoinEndpoint:
         request = opened.message
         if not isinstance(request, JoinRequest):
             raise Denied("malformed")
-        ledger = _note_heard(ledger, request, opened.wall)
+        self._check_unheard(request, ledger, now)
         if request.record.public_key == view.own.public_key:  # it reached itself, and has to see that
+            ledger = self._note_heard(ledger, request, opened.wall, now)
             return Answer(self._respond(body, request, view, None, now), ledger, None)
         ledger = _check_identity(request, view, ledger, now)
         tunnel_ip, ledger = self._tunnel(request, view, ledger, now)
+        ledger = self._note_heard(ledger, request, opened.wall, now)
         admitted = None if request.wants_tunnel or not _is_news(request.record, view) else request.record
         return Answer(self._respond(body, request, view, tunnel_ip, now), ledger, admitted)
+
+    def _check_unheard(self, request: JoinRequest, ledger: Ledger, now: Moment) -> None:
+        """See that a request was not answered before, also when the wall clock was set back meanwhile."""
+        self._seen = {nonce: until for nonce, until in self._seen.items() if until > now.mono}
+        if request.nonce in self._seen or any(heard.nonce == request.nonce for heard in ledger.heard):
+            raise Denied("replay", request.record.id)
+
+    def _note_heard(self, ledger: Ledger, request: JoinRequest, sent: float, now: Moment) -> Ledger:
+        """Remember a request that is to be answered, over a restart too: they are few, since tickets are."""
+        key = request.record.public_key
+        if sum(heard.public_key == key for heard in ledger.heard) >= MOST_HEARD:
+            raise Denied("too_many", request.record.id)
+        self._seen[request.nonce] = now.mono + OLDEST + NEWEST
+        heard = Heard(request.nonce, sent + OLDEST + NEWEST, key)
+        return msgspec.structs.replace(ledger, heard=(*ledger.heard, heard))
 
     def _respond(self, body: bytes, request: JoinRequest, view: View, tunnel_ip: str | None, now: Moment) -> bytes:
         """Seal the answer with the token that the request was sealed with: its sender may know no other yet."""
@@ -180,16 +199,6 @@ def pruned(ledger: Ledger, wall: float) -> Ledger:
         promises=tuple(promise for promise in ledger.promises if promise.until > wall),
         changes=tuple(change for change in ledger.changes if abs(wall - change.at) < WINDOW),
     )
-
-
-def _note_heard(ledger: Ledger, request: JoinRequest, sent: float) -> Ledger:
-    """Remember the request over a restart, too; the opener does so only while we run."""
-    if any(heard.nonce == request.nonce for heard in ledger.heard):
-        raise Denied("replay", request.record.id)
-    if len(ledger.heard) >= MOST_HEARD:
-        raise Denied("too_many", request.record.id)
-    heard = Heard(request.nonce, sent + OLDEST + NEWEST)
-    return msgspec.structs.replace(ledger, heard=(*ledger.heard, heard))
 
 
 def _check_identity(request: JoinRequest, view: View, ledger: Ledger, now: Moment) -> Ledger:

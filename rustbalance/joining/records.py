@@ -33,10 +33,11 @@ class Used(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A request that was answered, by its nonce; its time would let it in again until ``until``."""
+    """A request of that key that was answered, by its nonce; its time would let it in again until ``until``."""
 
     nonce: Identifier
     until: float
+    public_key: bytes = b""
 
 
 class Promise(msgspec.Struct, frozen=True):

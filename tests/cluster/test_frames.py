@@ -146,6 +146,31 @@ class RefusalTests(RefusedCase):
             error = self.refuse(opener(), sealer().seal(heartbeat(), NOW.later(seconds)), Reason.STALE_CLOCK)
             self.assertEqual((error.sender, round(error.ahead or 0, 3)), ("a", seconds))
 
+    def test_late(self) -> None:
+        """
+        Points and records may be half a minute old when they go on where we heard the sender last, once; what is only
+        true for a moment may not, nor may they be what we hear of it first.
+        """
+        points = IntroPoints(source="a", version=1, sent_at=0.0, inner=b"x")
+        for message in (points, PeerAnnounce(records=(record("a"),))):
+            ours, theirs = opener(), sealer()
+            self.refuse(ours, theirs.seal(message, NOW.later(-5.1)), Reason.STALE_CLOCK)
+            ours.open(theirs.seal(heartbeat(), NOW.later(-31)), NOW.later(-31))
+            self.refuse(ours, theirs.seal(heartbeat(), NOW.later(-5.1)), Reason.STALE_CLOCK)
+            self.refuse(ours, theirs.seal(message, NOW.later(-30.1)), Reason.STALE_CLOCK)
+            self.refuse(ours, sealer(boot=b"c" * 16).seal(message, NOW.later(-6)), Reason.STALE_CLOCK)
+            late = theirs.seal(message, NOW.later(-29.9))
+            self.assertEqual(ours.open(late, NOW).message, message)
+            self.refuse(ours, late, Reason.STALE_CLOCK)
+            self.refuse(ours, theirs.seal(message, NOW.later(5.1)), Reason.STALE_CLOCK)
+            ours.open(theirs.seal(heartbeat(), NOW), NOW)
+
+    def test_late_noise(self) -> None:
+        """Noise that is old is refused as old."""
+        ours = opener()
+        ours.open(raw(encode(heartbeat()), sequence=1), NOW)
+        self.refuse(ours, raw(b"noise", sequence=2, wall=NOW.wall - 6), Reason.STALE_CLOCK)
+
     def test_tolerance(self) -> None:
         """The tolerance is the operator's."""
         patient = FrameOpener(RING, PUBLIC.get, skew=60.0)

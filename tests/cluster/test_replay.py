@@ -26,6 +26,14 @@ class ReplayGuardTests(SynchronousTestCase):
         found = [taken(guard, A, b"boot", sequence) for sequence in (1, 1, 2, 9, 5, 9, 10)]
         self.assertEqual(found, [True, False, True, True, False, False, True])
 
+    def test_follows(self) -> None:
+        """Only what comes after the last of the present boot follows it."""
+        guard = ReplayGuard()
+        self.assertFalse(guard.follows(A, b"boot", 1))
+        taken(guard, A, b"boot", 5)
+        found = [guard.follows(*each) for each in ((A, b"boot", 6), (A, b"boot", 5), (A, b"other", 6), (B, b"boot", 6))]
+        self.assertEqual(found, [True, False, False, False])
+
     def test_asking_changes_nothing(self) -> None:
         """What was not noted is still new."""
         guard = ReplayGuard()

@@ -22,6 +22,7 @@ from rustbalance.cluster.commands import (
     StepDown,
 )
 from rustbalance.cluster.core import ClusterCore
+from rustbalance.cluster.frames import LASTING, LATE
 from rustbalance.cluster.messages import IntroPoints, NodeRecord, PeerAnnounce, decode, encode
 from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.replay import ReplayGuard
@@ -204,7 +205,9 @@ class SimulatedNode:
         if stranger and not _introduces(frame):
             return
         key = frame.sender.encode()
-        if abs(frame.wall - now.wall) > CLOCK_TOLERANCE or not self._guard.is_new(
+        follows = self._guard.follows(key, frame.boot, frame.sequence)
+        patience = LATE if follows and isinstance(frame.message, LASTING) else CLOCK_TOLERANCE
+        if not -patience <= frame.wall - now.wall <= CLOCK_TOLERANCE or not self._guard.is_new(
             key, frame.boot, frame.sequence, frame.wall, now.mono
         ):
             return

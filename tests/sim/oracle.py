@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rustbalance.cluster.commands import PersistedState
+from rustbalance.cluster.frames import LATE
 from rustbalance.cluster.messages import Heartbeat, PeerState, State
 from tests.sim.directories import Text
 from tests.sim.network import Frame
@@ -22,8 +23,8 @@ RECENT = 60.0
 """Seconds within which a node that fell silent may be alive, and it is the listener who is cut off."""
 NAP = 4.0
 """Seconds that a node may hang without noticing."""
-SLACK = 12.0
-"""Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks twice."""
+SLACK = LATE + 7.0
+"""Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks."""
 
 
 class Violation(AssertionError):

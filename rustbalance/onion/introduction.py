@@ -37,6 +37,7 @@ REFRESH_HOURS = 3
 _LEGACY = ("legacy-key", "legacy-key-cert")
 _KNOWN = frozenset([START, "onion-key", "auth-key", "enc-key", "enc-key-cert", *_LEGACY])
 _SPECIFIER_SIZES = {0: 6, 1: 18, 2: 20, 3: 32}
+_RSA_IDENTITY = 2
 _LATEST_EXPIRY = 2**32 - 1
 
 
@@ -71,6 +72,12 @@ class IntroductionPoint:
         if self.other_lines:
             check_unknown_lines(self.other_lines, _KNOWN)
 
+    @property
+    def relay(self) -> bytes:
+        """What clients know the relay by: its RSA identity (20 bytes), or the whole block when that does not tell."""
+        found = dict(_specifiers(self.link_specifiers))
+        return found.get(_RSA_IDENTITY, self.link_specifiers)
+
 
 def _check_link_specifiers(block: bytes) -> None:
     """See that the block is a count and exactly so many link specifiers (rend-spec-v3 section 2.5.2.2)."""
@@ -78,8 +85,8 @@ def _check_link_specifiers(block: bytes) -> None:
         raise MalformedDescriptor("the link specifiers must be as many as they say, and at least one")
 
 
-def _specifiers(block: bytes) -> Iterator[int]:
-    """Yield the type of each link specifier."""
+def _specifiers(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the type and the content of each link specifier."""
     if not block:
         raise MalformedDescriptor("the link specifiers are missing")
     place = 1
@@ -88,7 +95,7 @@ def _specifiers(block: bytes) -> Iterator[int]:
         place += 2 + size
         if place > len(block) or _SPECIFIER_SIZES.get(kind, size) != size:
             raise MalformedDescriptor(f"a link specifier of type {kind} has the wrong length")
-        yield kind
+        yield kind, block[place - size : place]
 
 
 def renewed(points: Sequence[IntroductionPoint], now: int) -> tuple[IntroductionPoint, ...]:

@@ -5,19 +5,24 @@ Owns: the fair choice of points, and which lines survive. In: what each source o
 was left out of it. Sources are the Tor instances whose points are merged.
 
 The choice depends on the offers alone: it would be published again and again if randomness had a part in it. Randomness
-only decides the order in the descriptor, which must not tell what belongs together.
+decides the order in the descriptor, which must not tell what belongs together, but for one thing: a client finds a
+point by its relay, so of several at one relay it only ever uses the first (C tor's hs_client.c,
+setup_intro_circ_auth_key). Which one that is decides whose visitors they are.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rustbalance.onion.inner import MOST_POINTS, NTOR, InnerLayer
 from rustbalance.onion.introduction import IntroductionPoint
 from rustbalance.onion.shuffle import shuffled
 
 T = TypeVar("T")
+#: The name of a source, and a point of its.
+Offered: TypeAlias = tuple[str, IntroductionPoint]
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,12 @@ def merge(offers: Sequence[Offer], *, limit: int, random_bytes: Callable[[int], 
         raise ValueError(f"limit must be 1 to {MOST_POINTS}, not {limit}")
     speaking = sorted((offer for offer in offers if offer.inner.points), key=attrgetter("source"))
     found = list(_in_turn(speaking))
+    chosen = shuffled(found[:limit], random_bytes)
     inners = [offer.inner for offer in speaking]
     dropped = _over_limit(len(found) - limit)
     alone = len({offer.source for offer in speaking}) == 1
     inner = InnerLayer(
-        points=tuple(shuffled(found[:limit], random_bytes)),
+        points=tuple(point for _, point in _spread(chosen)),
         create2_formats=_common_formats(inners),
         flow_control=_agreed("flow-control", [inner.flow_control for inner in inners], dropped),
         single_onion_service=bool(
@@ -68,18 +74,55 @@ def merge(offers: Sequence[Offer], *, limit: int, random_bytes: Callable[[int], 
     return Merged(inner, tuple(dropped))
 
 
-def _in_turn(offers: Sequence[Offer]) -> Iterator[IntroductionPoint]:
+def _in_turn(offers: Sequence[Offer]) -> Iterator[Offered]:
     """Yield each point once, one of each source in turn for as long as it has any."""
     taken: set[bytes] = set()
-    queues = [iter(sorted(offer.inner.points, key=attrgetter("auth_key"))) for offer in offers]
+    queues = [(offer.source, iter(sorted(offer.inner.points, key=attrgetter("auth_key")))) for offer in offers]
     while queues:
-        for queue in list(queues):
+        for source, queue in list(queues):
             point = next((point for point in queue if point.auth_key not in taken), None)
             if point is None:
-                queues.remove(queue)
+                queues.remove((source, queue))
             else:
                 taken.add(point.auth_key)
-                yield point
+                yield source, point
+
+
+def _spread(points: Sequence[Offered]) -> list[Offered]:
+    """Have the first point of each relay be such that each source gets about as many visitors; keep all else."""
+    order = list(points)
+    shared: dict[bytes, list[int]] = {}
+    for place, (_, point) in enumerate(points):
+        shared.setdefault(point.relay, []).append(place)
+    groups = list(shared.values())
+    for places, first in zip(
+        groups, _firsts([[points[place][0] for place in places] for places in groups]), strict=True
+    ):
+        order[places[0]], order[places[first]] = points[places[first]], points[places[0]]
+    return order
+
+
+def _firsts(relays: Sequence[Sequence[str]]) -> list[int]:
+    """
+    Return which of the sources at each relay is to be its first.
+
+    Each in turn gives its visitors to who has fewest, as long as that makes the shares more even; so there is an end.
+    """
+    firsts = [0] * len(relays)
+    load = Counter({source: 0 for sources in relays for source in sources})
+    for sources in relays:
+        load[sources[0]] += len(sources)
+    moved = True
+    while moved:
+        moved = False
+        for relay, sources in enumerate(relays):
+            now, weight = sources[firsts[relay]], len(sources)
+            best = min(range(weight), key=lambda place: load[sources[place]])
+            if load[sources[best]] + weight < load[now]:
+                load[now] -= weight
+                load[sources[best]] += weight
+                firsts[relay], moved = best, True
+    return firsts
 
 
 def _over_limit(count: int) -> list[str]:

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import txtorcon
-from stem.descriptor.hidden_service import HiddenServiceDescriptorV3
+from stem.client.datatype import LinkByFingerprint
+from stem.descriptor.hidden_service import HiddenServiceDescriptorV3, IntroductionPointV3
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import DeferredList
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThread
 
 from rustbalance.config import find_places
@@ -228,8 +230,12 @@ class ClusterTestCase(LiveTestCase):
         """Return the end of what each node has logged."""
         return "\n".join(f"--- {member.name}\n{member.log[-3000:]}" for member in self.members.values())
 
-    async def found_by_clients(self) -> set[str]:
-        """Return the authentication keys of the introduction points that a client finds at the directories now."""
+    async def found_by_clients(self) -> dict[str, str]:
+        """
+        Return the introduction points that a client finds at the directories now, in the order of the descriptor.
+
+        Their authentication keys, and the address of the relay of each.
+        """
         where = (reactor, "127.0.0.1", self.network.client.control_port)
         connection = await txtorcon.build_tor_connection(where, build_state=False)
         texts: list[str] = []
@@ -246,10 +252,26 @@ class ClusterTestCase(LiveTestCase):
                 break
             await pause(reactor, 0.1)
         connection.transport.loseConnection()
-        text = texts[0].partition("\n")[2]
-        descriptor = HiddenServiceDescriptorV3.from_str(text.removesuffix("OK").rstrip("\r\n") + "\n", validate=True)
+        return self._points(texts[0])
+
+    async def own_points(self, member: Member) -> dict[str, str]:
+        """Return the introduction points that the node's Tor has, in the same form."""
+        where = UNIXClientEndpoint(reactor, str(member.directory / "state/tor/primary/control.sock"))
+        connection = await txtorcon.build_tor_connection(where, build_state=False)
+        text = await connection.get_info_raw(f"hs/service/desc/id/{self.address.label}")
+        connection.transport.loseConnection()
+        return self._points(text)
+
+    def _points(self, event: str) -> dict[str, str]:
+        text = event.partition("\n")[2].removesuffix("OK").rstrip("\r\n") + "\n"
+        descriptor = HiddenServiceDescriptorV3.from_str(text, validate=True)
         points = descriptor.decrypt(self.address.text).introduction_points
-        return {point.auth_key_cert.key.hex() for point in points}
+        return {point.auth_key_cert.key.hex(): relay_of(point) for point in points}
+
+
+def relay_of(point: IntroductionPointV3) -> str:
+    """Return the RSA identity of the point's relay, by which a client finds the point."""
+    return next(str(one.fingerprint) for one in point.link_specifiers if isinstance(one, LinkByFingerprint))
 
 
 def publisher(found: dict[str, NodeStatus]) -> str | None:

@@ -149,3 +149,11 @@ class RenewalTests(SynchronousTestCase):
         once = renewed([point(number, own) for number, own in enumerate(owns)], now)
         self.assertEqual(renewed(once, now), once)
         self.assertTrue(all(now <= found.auth_key_expiry * 3600 <= now + 54 * 3600 for found in once))
+
+    def test_relay(self) -> None:
+        """Points at one relay are known by its RSA identity, whatever else their blocks say; else by the block."""
+        one = point(1)
+        identity = b"\x02\x14" + b"r" * 20
+        for block in (b"\x01" + identity, b"\x02\x00\x06123456" + identity):
+            self.assertEqual(replace(one, link_specifiers=block).relay, b"r" * 20)
+        self.assertEqual(replace(one, link_specifiers=b"\x01\x99\x03abc").relay, b"\x01\x99\x03abc")

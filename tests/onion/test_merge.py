@@ -191,3 +191,44 @@ class LineTests(SynchronousTestCase):
         odd: IntroductionPoint = replace(POOL[0], other_lines=("new line",))
         found = merged(Offer("a", InnerLayer((odd,))), offer("b", 1))
         self.assertIn(odd, found.inner.points)
+
+
+def at(relay: int, number: int) -> IntroductionPoint:
+    """Return the point with this number at the relay with that one."""
+    return replace(POOL[number], link_specifiers=POOL[relay].link_specifiers)
+
+
+class SharedRelayTests(SynchronousTestCase):
+    """Of several points at one relay a client only ever uses the first, so that one has their visitors."""
+
+    def shares(self, found: Merged, offers: list[Offer]) -> list[int]:
+        """Return how many of the points lead to each source, as clients see it."""
+        first: dict[bytes, IntroductionPoint] = {}
+        for each in found.inner.points:
+            first.setdefault(each.relay, each)
+        led = [first[each.relay] for each in found.inner.points]
+        return [sum(point in each.inner.points for point in led) for each in offers]
+
+    def test_even(self) -> None:
+        """Three nodes share three relays in a ring: whatever the order drawn, each has the visitors of three points."""
+        relays = ((0, 1, 10), (1, 2, 11), (2, 0, 12))
+        offers = [
+            Offer(f"node{node}", InnerLayer(tuple(at(relay, 3 * node + place) for place, relay in enumerate(those))))
+            for node, those in enumerate(relays)
+        ]
+        for seed in range(50):
+            found = merged(*offers, seed=seed)
+            self.assertEqual(self.shares(found, offers), [3, 3, 3])
+            self.assertEqual(set(found.inner.points), {each for one in offers for each in one.inner.points})
+
+    def test_the_poor_first(self) -> None:
+        """Who has no relay of its own is the first where it can be."""
+        rich = Offer("rich", InnerLayer((at(0, 0), at(1, 1), at(2, 2))))
+        poor = Offer("poor", InnerLayer((at(0, 3),)))
+        for seed in range(50):
+            self.assertEqual(self.shares(merged(rich, poor, seed=seed), [rich, poor]), [2, 2])
+
+    def test_order_still_drawn(self) -> None:
+        """Where no relay is shared, every order is as likely as before."""
+        orders = {merged(offer("a", 0, 1), offer("b", 2), seed=seed).inner.points for seed in range(100)}
+        self.assertEqual(len(orders), 6)

@@ -3,9 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 TRIAL := $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
 UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' | sort)
+FIGURES = $(addprefix tests.live.test_,cluster partition cluster_tor cluster_wireguard join)
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --custom-compile-command "make lock"
 
-.PHONY: help venv system lint format types unit live test sim sim-all sim-scale demo soak bench lock clean
+.PHONY: help venv system lint format types unit live test figures sim sim-all sim-scale demo soak bench lock clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,13 +34,16 @@ unit: system                ## unit and property tests
 live: system                ## tests against real tor daemons on loopback
 	TRIAL_ARGS=--temp-directory=_trial_temp_live $(BIN)/python -m tests.live
 
+figures: system             ## what clusters are measured by, over all carriers: takeovers, spread, a partition, joining
+	LIVE_WORKERS=1 TRIAL_ARGS=--temp-directory=_trial_temp_figures $(BIN)/python -m tests.live $(FIGURES)
+
 sim: venv                   ## one simulated cluster, event by event: make sim SEED=7 NODES=7
 	$(BIN)/python -m tests.sim.run --seed $(or $(SEED),0) --nodes $(or $(NODES),7) $(ARGS)
 
 sim-all: venv               ## 10,000 simulated clusters of 7 nodes on all processors
 	$(BIN)/python -m tests.sim.many --processes $$(nproc) $(ARGS)
 
-sim-scale: venv             ## 100 nodes for one simulated hour: the figures of docs/scaling.md
+sim-scale: venv             ## 100 nodes for one simulated hour: the measurements of docs/scaling.md
 	$(BIN)/python -m tests.sim.scale $(ARGS)
 
 test: system lint types unit live  ## everything that must be green

@@ -76,7 +76,7 @@ class Conversation:
             self._opener.forget(gone)
         self._records = {record.id: record for record in records}
         self._former = {record.public_key for record in former}
-        self._unmet = unmet(self._seeds, records, self.carrier.address)
+        self._unmet = unmet(self._seeds, (*records, *former), self.carrier.address)
         self.carrier.set_peers([*records, *(seed for seed in self._unmet if seed.addresses)])
 
     def say(self, to: NodeId | None, message: Message) -> None:

@@ -43,7 +43,7 @@ class CoordinationSettings:
 
 
 def unmet(seeds: Iterable[Seed], records: Collection[NodeRecord], own: str | None) -> tuple[Seed, ...]:
-    """Return the seeds of which there is no record yet, and that are not our ``own`` address."""
+    """Return the seeds of which there is no record yet, nor was one, and that are not our ``own`` address."""
     names = {record.id for record in records}
     known = {address for record in records for address in record.addresses} | {own}
     return tuple(seed for seed in seeds if seed.id not in names and known.isdisjoint(seed.addresses))

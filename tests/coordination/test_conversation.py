@@ -197,6 +197,14 @@ class ConversationTests(SynchronousTestCase):
         self.settle()
         self.assertEqual(self.alpha.heard[-1], ("beta", BEAT))
 
+    def test_seed_that_was_forgotten(self) -> None:
+        """A place that the configuration names is not dialled for ever when its node is gone for good."""
+        alpha = Speaker("alpha", self.wires, "beta")
+        alpha.talk.members(())
+        self.assertEqual([*alpha.carrier.peers], ["@beta"])
+        alpha.talk.members((), (self.beta.record(),))
+        self.assertEqual([*alpha.carrier.peers], [])
+
     def test_who_was_one(self) -> None:
         """Of a node that was forgotten its own introduction is heard, and nothing else."""
         self.meet(self.alpha, self.beta)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rustbalance.cluster.commands import PersistedState
-from rustbalance.cluster.frames import LATE
-from rustbalance.cluster.messages import Heartbeat, PeerState, State
+from rustbalance.cluster.messages import Heartbeat, IntroPoints, PeerState, State
 from tests.sim.directories import Text
 from tests.sim.network import Frame
 
@@ -23,8 +22,8 @@ RECENT = 60.0
 """Seconds within which a node that fell silent may be alive, and it is the listener who is cut off."""
 NAP = 4.0
 """Seconds that a node may hang without noticing."""
-SLACK = LATE + 7.0
-"""Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks."""
+SLACK = 12.0
+"""Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks twice."""
 
 
 class Violation(AssertionError):
@@ -52,6 +51,7 @@ class Oracle:
         self._goodbye: dict[str, set[str]] = defaultdict(set)
         self._kept: dict[str, PersistedState] = {}
         self._points: dict[bytes, Point] = {}
+        self._late: dict[str, float] = defaultdict(float)
         self._declared: dict[str, dict[str, tuple[tuple[int, int], State]]] = defaultdict(dict)
         self._known_revision: dict[str, dict[str, int]] = defaultdict(dict)
         self.deaths: list[tuple[float, str, str]] = []
@@ -80,6 +80,9 @@ class Oracle:
         """``node`` is about to learn this."""
         message = frame.message
         acquainted = node.known
+        if isinstance(message, IntroPoints):
+            age = node.clock().wall - frame.wall
+            self._late[frame.sender] = max(age, self._late[frame.sender])
         if not isinstance(message, Heartbeat) or frame.sender not in acquainted:
             return
         spoken = (message.incarnation, message.beat)
@@ -186,7 +189,7 @@ class Oracle:
 
     def _not_too_old(self, node: "SimulatedNode", point: "Point") -> None:
         lifetime = self._world.settings.points_lifetime
-        if self._world.agenda.now - point.until > lifetime + SLACK:
+        if self._world.agenda.now - point.until > lifetime + SLACK + self._late[point.owner]:
             raise Violation(f"{node} publishes what nobody offered in the last {lifetime:.0f} s")
 
     def _fit_to_publish(self, node: "SimulatedNode", point: "Point") -> None:

@@ -16,9 +16,10 @@ from rustbalance.cluster.speech import Speech
 from tests.sim.events import Agenda, Restless
 from tests.sim.many import complaint
 from tests.sim.weather import live_through
+from tests.sim.world import World
 
 SAMPLE = range(150)
-SEARCHED = 60
+SEARCHED = 150
 """Seeds within which a planted bug must show."""
 
 
@@ -110,6 +111,11 @@ class PlantedBugTests(SynchronousTestCase):
     def test_records_never_compared(self) -> None:
         """Nodes that know different peers do not exchange them."""
         self.finds(patch.object(PeerTable, "digest", lambda *_: b""), "sees", "not of the right union")
+
+    def test_the_forgotten_come_back(self) -> None:
+        """Gossip brings back who was forgotten."""
+        with patch.object(World, "unpublished", lambda self: ""):
+            self.finds(patch.object(PeerTable, "verdict", lambda *_: None), "knows")
 
     def test_old_points(self) -> None:
         """Points are published for as long as their node lives, whether it still offers them or not."""

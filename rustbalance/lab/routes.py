@@ -1,7 +1,8 @@
 """
-Ways through a network on which every pair of relays meets.
+Ways through a network over every link.
 
-Owns: choosing routes so that each link between two relays is part of one. In: names; out: routes. Pure.
+Owns: choosing routes so that from each relay to each other one there is a step in one of them. In: names; out: routes.
+Pure.
 """
 
 from collections.abc import Sequence
@@ -12,15 +13,16 @@ LONGEST = 8
 
 def routes(relays: Sequence[str], longest: int = LONGEST) -> list[list[str]]:
     """
-    Return routes of at most ``longest`` different relays each in which every two relays are neighbours once or more.
+    Return routes of at most ``longest`` different relays each in which every relay follows every other one once.
 
-    Each route goes on along a link that no route has yet, to the relay that has most of those left.
+    Each is there in both directions: two relays may have several connections to each other, and each of the two goes on
+    over the one that it likes best. A route goes along links that none before it has, to the relay with most of those.
     """
     left = {relay: {other for other in relays if other != relay} for relay in relays}
     found = []
     while any(left.values()):
         found.append(_route(left, longest))
-    return found
+    return [*found, *(route[::-1] for route in found)]
 
 
 def _route(left: dict[str, set[str]], longest: int) -> list[str]:

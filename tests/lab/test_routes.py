@@ -15,16 +15,16 @@ class RouteTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(st.integers(0, 20), st.integers(2, LONGEST))
     def test_every_link_once(self, count: int, longest: int) -> None:
-        """Each two relays are neighbours exactly once, and no circuit is longer than Tor builds or comes back."""
+        """Each relay follows each other one exactly once, and no circuit is longer than Tor builds or comes back."""
         relays = [f"r{number}" for number in range(count)]
         found = routes(relays, longest)
-        links = [frozenset(link) for route in found for link in pairwise(route)]
-        self.assertEqual(len(links), count * (count - 1) // 2)
+        links = [link for route in found for link in pairwise(route)]
+        self.assertEqual(len(links), count * (count - 1))
         self.assertEqual(len(set(links)), len(links))
         for route in found:
             self.assertEqual(len(set(route)), len(route))
             self.assertTrue(2 <= len(route) <= longest)
 
     def test_few_circuits(self) -> None:
-        """The 66 links of the lab's twelve relays take a dozen circuits or so, not one each."""
-        self.assertLessEqual(len(routes([f"r{number}" for number in range(12)])), 15)
+        """The 66 links of the lab's twelve relays take two dozen circuits or so, not one for each direction of each."""
+        self.assertLessEqual(len(routes([f"r{number}" for number in range(12)])), 30)

@@ -55,7 +55,6 @@ class RecoveryTests(NodeTestCase):
         await self.prepare()
         await self.serving()
         await self.page()
-        self.visitors = await self.visitor(deadline=15.0)
         draw = random.Random(SEED)
         victims = [("daemon", "tor", "both")[number % 3] for number in range(ROUNDS)]
         draw.shuffle(victims)

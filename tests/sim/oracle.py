@@ -203,7 +203,8 @@ class Oracle:
     def _not_cut_off(self, node: "SimulatedNode") -> None:
         """See that ``node`` is not one of a few that have lost all the others."""
         now, timeout = self._world.agenda.now, self._world.settings.heartbeat_timeout
-        slept = sum(end - start for start, end in node.sleeps if end > now - RECENT)
+        last_call = self._world.settings.heartbeat_interval  # a sleep counts from the last time that it was awake
+        slept = sum(end - start + last_call for start, end in node.sleeps if end > now - RECENT)
         others = [at for name, at in self._heard[node.name].items() if name not in self._goodbye[node.name]]
         expected = 1 + sum(at > now - RECENT for at in others)
         present = 1 + sum(at > now - timeout - slept - 0.5 for at in others)

@@ -132,11 +132,9 @@ class World:
         return ""
 
     def unforgotten(self) -> str:
-        """Return who is known that should be forgotten, and is not up."""
-        haunted = [
-            f"{node} knows {', '.join(sorted(known))}" for node in self.up() if (known := self.gone & node.known)
-        ]
-        return "; ".join(haunted)
+        """Return who is known that somebody who is up was told to forget."""
+        told = {each.record.id for node in self.up() for each in node.core._parts.table.former()} & self.gone
+        return ", ".join(f"{node} knows {name}" for node in self.up() for name in sorted(told & node.known))
 
     def unpublished(self) -> str:
         """Return what is wrong with the descriptors."""

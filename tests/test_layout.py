@@ -33,11 +33,13 @@ DIRECTIONS: dict[str, set[str]] = {
     "coordination": GROUND
     | {"life", "secret_files", "key_files", "onion", "cluster", "mesh", "tor", "publishing", "ops"},
     "joining": GROUND | {"life", "cluster", "mesh", "tor", "proxy"},
+    "health": GROUND | {"life", "onion", "cluster", "tor", "publishing", "proxy", "mesh", "coordination", "ops"},
     "testing": GROUND | {"life"},
     "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination", "joining"},
-    "node": GROUND
+    "building": GROUND
     | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"}
     | {"joining"},
+    "node": GROUND | {"life", "key_files", "config", "tor", "proxy", "ops", "mesh", "joining", "building"},
     "tap": GROUND | {"life", "config", "node", "ops"},
     "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining"},
     "lab": GROUND
@@ -52,6 +54,7 @@ DIRECTIONS: dict[str, set[str]] = {
 PURE = (
     "rustbalance.moment",
     "rustbalance.cluster",
+    "rustbalance.health.repair",
     "rustbalance.onion",
     "rustbalance.mesh.outbox",
     "rustbalance.mesh.streams",

@@ -66,6 +66,7 @@ PURE = (
     "rustbalance.ops.status",
     "rustbalance.wiring",
     "rustbalance.proxy.bodies",
+    "rustbalance.proxy.canonical",
     "rustbalance.proxy.framing",
     "rustbalance.proxy.heads",
     "rustbalance.proxy.pages",

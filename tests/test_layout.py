@@ -54,6 +54,7 @@ DIRECTIONS: dict[str, set[str]] = {
 PURE = (
     "rustbalance.moment",
     "rustbalance.cluster",
+    "rustbalance.health.probing",
     "rustbalance.health.repair",
     "rustbalance.onion",
     "rustbalance.mesh.outbox",

@@ -16,13 +16,15 @@ from twisted.logger import Logger
 
 from rustbalance.life import Periodic, deferred, pause, within
 from rustbalance.ops.status import ProxyStatus
+from rustbalance.proxy.asking import ask
 from rustbalance.proxy.deadlines import Deadlines
 from rustbalance.proxy.dialing import Dialer, Socks
 from rustbalance.proxy.health import TargetHealth
 from rustbalance.proxy.listening import describe, listen, stop_listening
 from rustbalance.proxy.pages import Intercept, answer_reserved
 from rustbalance.proxy.pool import CLOSING, Pool
-from rustbalance.proxy.settings import ProxySettings
+from rustbalance.proxy.request import parse_request
+from rustbalance.proxy.settings import OnionTarget, ProxySettings
 from rustbalance.proxy.shared import Shared
 from rustbalance.proxy.stream import QuietFactory
 from rustbalance.proxy.visitor import Refusal, Visitor
@@ -33,7 +35,7 @@ class Front(Service):
     Serves visitors from the target.
 
     ``socks`` says where Tor's SOCKS port is at the moment (None: no Tor is ready; needed for onion targets only).
-    ``intercept`` sees every request first and may answer it.
+    ``intercept`` sees every request first and may answer it. ``target`` is what is known of the target.
     """
 
     log = Logger()
@@ -55,7 +57,8 @@ class Front(Service):
             settings.pool_size,
             settings.pool_idle,
         )
-        self._shared = Shared(settings, settings.place, deadlines, pool, TargetHealth(), intercept)
+        self.target = TargetHealth()
+        self._shared = Shared(settings, settings.place, deadlines, pool, self.target, intercept)
         self._clock = Periodic("deadlines", settings.tick, self._tick, reactor)
 
     @property
@@ -79,8 +82,23 @@ class Front(Service):
             requests_total=tally.requests,
             bytes_in=tally.bytes_in,
             bytes_out=tally.bytes_out,
-            target_healthy=self._shared.health.healthy,
+            target_healthy=self.target.healthy,
         )
+
+    async def ask(self, path: str, host: str, seconds: float) -> int:
+        """
+        Return the status that the target answers with, asked as a visitor of ``host`` would.
+
+        ``seconds`` is for the answer and, unless Tor leads to the target, for the connection as well; through Tor that
+        has as long as it has for visitors.
+
+        :raises rustbalance.proxy.asking.Unanswered: it did not answer.
+        """
+        request = parse_request(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("ascii"))
+        settings = self._settings
+        patient = isinstance(settings.target, OnionTarget)
+        way = settings.connect_timeout if patient else min(seconds, settings.connect_timeout)
+        return (await ask(self._shared, request, self._reactor, way, seconds)).status
 
     def privilegedStartService(self) -> None:
         """

@@ -168,6 +168,9 @@ class Visitor(Stream):
         if isinstance(ours, LocalAnswer):
             self.answer(ours)
             return
+        if ours is None and self._shared.health.turns_away:
+            self.answer(PAGES[503])
+            return
         if ours is None:
             self._exchange = Exchange(self, request, self._shared)
         else:

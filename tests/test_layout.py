@@ -55,6 +55,7 @@ PURE = (
     "rustbalance.moment",
     "rustbalance.cluster",
     "rustbalance.health.probing",
+    "rustbalance.health.proof",
     "rustbalance.health.repair",
     "rustbalance.onion",
     "rustbalance.mesh.outbox",

@@ -91,7 +91,9 @@ PURE = (
     "rustbalance.publishing.uploads",
     "rustbalance.tor.backoff",
     "rustbalance.tor.events",
+    "rustbalance.tor.failures",
     "rustbalance.tor.lifecycle",
+    "rustbalance.tor.pairing",
     "rustbalance.tor.replies",
     "rustbalance.tor.torrc",
 )

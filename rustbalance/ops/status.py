@@ -23,7 +23,12 @@ class Health(StrEnum):
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One Tor process. ``phase``: starting, bootstrapping, serving, waiting (to be restarted), stopped."""
+    """
+    One Tor process. ``phase``: starting, bootstrapping, serving, waiting (to be restarted), stopped.
+
+    ``failure``: the class of what is wrong, as in ``rustbalance.tor.failures``. ``serves_visitors``: the address is
+    served through it; the scout, and a standby for outgoing connections only, serve nobody.
+    """
 
     name: str
     mode: Literal["managed", "external"]
@@ -34,6 +39,8 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     tor_version: str | None
     problem: str | None
+    failure: str | None = None
+    serves_visitors: bool = True
 
 
 class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +169,7 @@ def judge(
     found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *of_cluster, *problems)
     published = any(descriptor.age_secs is not None for descriptor in descriptors)
     reachable = (
-        any(instance.phase == "serving" for instance in instances if instance.name != SCOUT)
+        any(instance.phase == "serving" for instance in instances if instance.serves_visitors)
         and (published or (cluster is not None and cluster.serves_us))
         and proxy.listening is not None
     )

@@ -43,6 +43,19 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     serves_visitors: bool = True
 
 
+class PairStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which Tor is used for control and for outgoing connections: ``active`` is its name, None when neither can be.
+
+    ``phase``: primary, standby, probation (the primary is to be used again when it stays well), neither. ``switches``
+    to the standby since the start.
+    """
+
+    active: str | None
+    phase: str
+    switches: int
+
+
 class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One of the two descriptors (rend-spec-v3 2.2.1): ``first`` or ``second``.
@@ -84,13 +97,16 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One node of the cluster. ``state``: joining, initializing, healthy, unhealthy, dead.
 
-    ``silent_secs``: since it was last heard of, None if it never was.
+    ``silent_secs``: since it was last heard of, None if it never was. ``left``: it has said goodbye. ``drained``: it is
+    taken out of service by its operator.
     """
 
     id: str
     state: str
     priority: int
     silent_secs: float | None
+    left: bool = False
+    drained: bool = False
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,12 +140,39 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         return ours and self.publisher not in (None, self.me)
 
 
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """Visits to our own address that a node has answered, coming to it through its Tor ``instance``."""
+
+    node: str
+    instance: str
+    age_secs: float
+    count: int
+
+
+class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The visits to our own address, which began when ``visits`` is not 0.
+
+    ``last`` says what the latest one came to; ``failures`` have failed in a row. ``through``: the Tor it went through.
+    ``seen``: who has answered, as far as that was proved. ``diagnosis``: why it fails, once it matters.
+    """
+
+    visits: int
+    failures: int
+    passed_age_secs: float | None
+    last: str
+    through: str | None
+    seen: tuple[Sighting, ...]
+    diagnosis: str | None
+
+
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     The whole node. ``problems`` says in plain sentences what is wrong and what is being done about it.
 
-    ``cluster`` is None for a node that is alone by its configuration. ``descriptors`` are those that it publishes: it
-    has none while another node does.
+    ``summary`` is one sentence about all of it. ``cluster`` is None for a node that is alone by its configuration.
+    ``descriptors`` are those that it publishes: it has none while another node does. ``canary`` is None where that is
+    off. ``drained``: its operator has taken it out of service.
     """
 
     version: str
@@ -143,6 +186,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     proxy: ProxyStatus
     memory: MemoryStatus
     cluster: ClusterStatus | None = None
+    pair: PairStatus | None = None
+    canary: CanaryStatus | None = None
+    summary: str = ""
+    drained: bool = False
 
     @property
     def published(self) -> bool:

@@ -1,5 +1,7 @@
 """Tests for L{rustbalance.tor.instance}, on a Tor in memory and in simulated time."""
 
+from pathlib import Path
+
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,8 +19,9 @@ class MemoryTor(TorInstance):
 
     mode = "managed"
 
-    def __init__(self, tor: FakeTor, clock: Clock) -> None:
-        super().__init__("primary", clock, lambda failures: 2.0 * failures, Patience())
+    def __init__(self, tor: FakeTor, clock: Clock, name: str = "primary") -> None:
+        super().__init__(name, clock, lambda failures: 2.0 * failures, Patience())
+        self.socks = Path("/nowhere")
         self.tor = tor
         self.clock = clock
         self.endpoint = FakeEndpoint(tor)

@@ -103,9 +103,10 @@ class TorControl:
         self._wire.when_disconnected().addBoth(lambda _: gone.callback(self._lost or "it was closed"))
         return gone
 
-    def subscribe(self, listener: Callable[[Event], None]) -> None:
-        """Call ``listener`` with each event that ``rustbalance.tor.events`` knows."""
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call ``listener`` with each event that ``rustbalance.tor.events`` knows, until what is returned is called."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def abandon(self, reason: str) -> None:
         """Break the connection off at once."""

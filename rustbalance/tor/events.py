@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
+SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,30 @@ class DescriptorUploaded:
 @dataclass(frozen=True)
 class DescriptorUploadFailed:
     """The directory has refused the descriptor of that blinded key (base64); ``UPLOAD_REJECTED``: raise the counter."""
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DescriptorFetched:
+    """
+    What the directory ``fingerprint`` gave when it was asked for the descriptor of that blinded key (base64).
+
+    ``text`` is empty when it gave nothing; ``DescriptorFetchFailed`` has said why then.
+    """
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class DescriptorFetchFailed:
+    """The directory did not give it; ``NOT_FOUND``: it has none."""
 
     address: OnionAddress
     fingerprint: str
@@ -81,13 +105,15 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
+    | DescriptorFetched
+    | DescriptorFetchFailed
     | ServicesReconfigured
     | ConsensusArrived
     | BootstrapProgress
     | IntroductionCircuit
 )
 
-#: Reasons of ``HS_DESC FAILED`` that belong to an upload; Tor uses the same event for fetches.
+#: Reasons of ``HS_DESC FAILED`` that may belong to an upload; Tor uses the same event for fetches.
 _UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
 _KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 _BLANK = re.compile(r"[ \n]")
@@ -139,8 +165,17 @@ def _descriptor(text: str) -> Event | None:
     return None
 
 
-def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event | None:
-    return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
+def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event:
+    kind = DescriptorUploadFailed if reason in _UPLOAD_REASONS else DescriptorFetchFailed
+    return kind(address, relay, rest[0], reason)
+
+
+def _content(text: str) -> Event:
+    """Read the head and the descriptor behind it, without the OK that ends the reply."""
+    head, _, body = text.partition("\n")
+    address, blinded, relay = head.split()
+    descriptor = body.removesuffix("OK").lstrip("\n").encode("utf-8", "replace")
+    return DescriptorFetched(OnionAddress.parse(address), _fingerprint(relay), blinded, descriptor)
 
 
 def _changed(text: str) -> Event | None:
@@ -170,6 +205,7 @@ def _fingerprint(relay: str) -> str:
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
     "HS_DESC": _descriptor,
+    "HS_DESC_CONTENT": _content,
     "CONF_CHANGED": _changed,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,

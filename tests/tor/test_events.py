@@ -9,6 +9,8 @@ from rustbalance.tor.events import (
     BootstrapProgress,
     ConsensusArrived,
     DescriptorCreated,
+    DescriptorFetched,
+    DescriptorFetchFailed,
     DescriptorUploaded,
     DescriptorUploadFailed,
     IntroductionCircuit,
@@ -41,7 +43,19 @@ class ParseEventTests(SynchronousTestCase):
 
     def test_failed_fetch(self) -> None:
         """The same event for a fetch is nothing to do with uploads."""
-        self.assertIsNone(parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"))
+        self.assertEqual(
+            parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"),
+            DescriptorFetchFailed(ADDRESS, RELAY, BLINDED, "NOT_FOUND"),
+        )
+
+    def test_content(self) -> None:
+        """A fetched descriptor comes whole, without the OK that ends the reply; an empty one means: there is none."""
+        head = f"HS_DESC_CONTENT {NAME} {BLINDED} ${RELAY}~r3"
+        self.assertEqual(
+            parse_event(f"{head}\nhs-descriptor 3\nlast OK\nOK"),
+            DescriptorFetched(ADDRESS, RELAY, BLINDED, b"hs-descriptor 3\nlast OK\n"),
+        )
+        self.assertEqual(parse_event(f"{head}\n\nOK"), DescriptorFetched(ADDRESS, RELAY, BLINDED, b""))
 
     def test_status(self) -> None:
         """A newer consensus is worth a value, Tor's other remarks on its directory are not."""
@@ -86,9 +100,9 @@ class ParseEventTests(SynchronousTestCase):
     def test_anything(self) -> None:
         """Any text is an event or nothing; it never raises."""
         words = st.sampled_from(
-            f"""STATUS_CLIENT HS_DESC CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
-            UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED
-            REND_QUERY=x CLOSED " {NAME}""".split()
+            f"""STATUS_CLIENT HS_DESC HS_DESC_CONTENT CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y
+            SUMMARY=z CREATED UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO
+            HS_STATE=HSSI_ESTABLISHED REND_QUERY=x CLOSED " {NAME}""".split()
         )
 
         @settings(deadline=None)

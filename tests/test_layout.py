@@ -54,9 +54,11 @@ DIRECTIONS: dict[str, set[str]] = {
 PURE = (
     "rustbalance.moment",
     "rustbalance.cluster",
+    "rustbalance.health.diagnosis",
     "rustbalance.health.probing",
     "rustbalance.health.proof",
     "rustbalance.health.repair",
+    "rustbalance.health.visits",
     "rustbalance.onion",
     "rustbalance.mesh.outbox",
     "rustbalance.mesh.streams",

@@ -6,7 +6,6 @@ that fails is an outcome, never an exception.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +16,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from rustbalance.health.proof import credentials, is_genuine
+from rustbalance.health.visits import End, Outcome
 from rustbalance.life import within
 from rustbalance.proxy.heads import Fields, MalformedMessage, values
 from rustbalance.proxy.reading import ResponseReader
@@ -29,19 +29,6 @@ from rustbalance.secrets import Secret
 LONGEST: Final = 4096
 
 
-class End(StrEnum):
-    """How a visit ended. The reasons with onion in them are Tor's own (socks-extensions, ExtendedErrors)."""
-
-    PASSED = "passed"
-    STRANGE = "another answer came"
-    LOOKUP = "no onion service descriptor was found"
-    INTRODUCTION = "the onion service could not be asked at its introduction points"
-    RENDEZVOUS = "the onion service did not come to the rendezvous"
-    BROKEN = "no connection came about, or it broke"
-    LATE = "nothing came in time"
-    NO_SOCKS = "the Tor that the visit was to go through takes no connections"
-
-
 _ENDS: Final = {
     0xF0: End.LOOKUP,
     0xF1: End.LOOKUP,
@@ -50,21 +37,6 @@ _ENDS: Final = {
     0xF7: End.INTRODUCTION,
     0x06: End.LATE,
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """
-    What became of a visit. ``node`` and ``instance`` are proved, or None; ``detail`` is for the log.
-
-    ``seconds`` from the beginning to the end.
-    """
-
-    end: End
-    detail: str
-    seconds: float = 0.0
-    node: str | None = None
-    instance: str | None = None
 
 
 class _Answer(msgspec.Struct, frozen=True):

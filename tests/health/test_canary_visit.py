@@ -6,8 +6,9 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from rustbalance.health.canary_page import CanaryPage
-from rustbalance.health.canary_visit import End, Outcome, Route, visit
+from rustbalance.health.canary_visit import Route, visit
 from rustbalance.health.proof import token_key
+from rustbalance.health.visits import End, Outcome
 from rustbalance.proxy.pages import answer_reserved
 from rustbalance.proxy.resources import ResourceIntercept
 from rustbalance.proxy.socks import SocksAddress

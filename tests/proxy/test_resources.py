@@ -8,6 +8,7 @@ from rustbalance.proxy.pages import PAGES, LocalAnswer, answer_reserved
 from rustbalance.proxy.request import parse_request
 from rustbalance.proxy.resources import Branch, ResourceIntercept
 from tests.proxy.test_canonical import NEAR, OTHER, PATH, SAME
+from tests.proxy.wire import ProxyCase
 
 
 class Page(Branch):
@@ -70,3 +71,30 @@ class ResourceTests(SynchronousTestCase):
             page.body = body
             self.assertEqual(asked(PATH, page=page), PAGES[503])
             self.assertEqual(len(self.flushLoggedErrors(RuntimeError, TypeError)), 1)
+
+
+class WireTests(ProxyCase):
+    """The same between real sockets."""
+
+    async def test_nothing_is_forwarded(self) -> None:
+        """Neither the page's requests nor the near misses reach the target; all others do, as they are."""
+        origin = self.origin()
+        front = self.front(origin, intercept=ResourceIntercept(PATH, Page(), answer_reserved))
+        for target in (*SAME, *NEAR, b"http://m" + PATH, b"HTTP://m//__rustbalance//health"):
+            status, _, _ = await self.ask(front, b"GET " + target + b" HTTP/1.1\r\nHost: m\r\n\r\n")
+            self.assertEqual(status, 404 if target in NEAR else 200, target)
+        self.assertEqual(origin.paths, [])
+        for target in OTHER:
+            if target != b"*":
+                await self.ask(front, b"GET " + target + b" HTTP/1.1\r\nHost: m\r\n\r\n")
+        self.assertEqual(origin.paths, [target.decode() for target in OTHER if target != b"*"])
+
+    async def test_head(self) -> None:
+        """HEAD gets the head that GET gets, and no body: the connection goes on with the next answer."""
+        front = self.front(self.origin(), intercept=ResourceIntercept(PATH, Page(), answer_reserved))
+        for path in (PATH, PATH + b"/"):
+            client = await self.connect(front)
+            for method in (b"HEAD", b"GET"):
+                client.send(method + b" " + path + b" HTTP/1.1\r\nHost: m\r\n\r\n")
+            status, head, _ = await client.response(head=True)
+            self.assertEqual((status, head.replace(b"HEAD", b"GET")), (await client.response())[:2])

@@ -60,6 +60,7 @@ PURE = (
     "rustbalance.health.repair",
     "rustbalance.health.visits",
     "rustbalance.onion",
+    "rustbalance.coordination.standing",
     "rustbalance.mesh.outbox",
     "rustbalance.mesh.streams",
     "rustbalance.mesh.datagrams",

@@ -35,10 +35,10 @@ DIRECTIONS: dict[str, set[str]] = {
     "joining": GROUND | {"life", "cluster", "mesh", "tor", "proxy"},
     "health": GROUND | {"life", "onion", "cluster", "tor", "publishing", "proxy", "mesh", "coordination", "ops"},
     "testing": GROUND | {"life"},
-    "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination", "joining"},
+    "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination", "joining", "health"},
     "building": GROUND
     | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"}
-    | {"joining"},
+    | {"joining", "health"},
     "node": GROUND | {"life", "key_files", "config", "tor", "proxy", "ops", "mesh", "joining", "building"},
     "tap": GROUND | {"life", "config", "node", "ops"},
     "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining"},

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rustbalance.ops.status import (
+    CanaryStatus,
     ClusterStatus,
     DescriptorStatus,
     Health,
@@ -65,6 +66,7 @@ def page(status: NodeStatus) -> RenderableType:
         *_cluster(status.cluster),
         _instances(status.instances),
         _descriptors(status.descriptors),
+        *_canary(status.canary),
         _here(status.proxy, status.memory),
     )
 
@@ -168,6 +170,20 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
             str(one.period),
         )
     return _below(table)
+
+
+def _canary(canary: CanaryStatus | None) -> Iterator[RenderableType]:
+    """Yield what visits to our own address have come to; nothing where there are none."""
+    if canary is None:
+        return
+    table = _table("Visits to our address", "")
+    colour = "yellow" if canary.failures else "green"
+    _row(table, "the latest", Text(canary.last, style=colour if canary.visits else ""))
+    if canary.visits:
+        _row(table, "in all", f"{canary.visits:,}, the last {canary.failures:,} failed, through Tor ({canary.through})")
+    for one in canary.seen:
+        _row(table, f"{one.node} ({one.instance})", f"answered {one.count:,}, {duration(one.age_secs)} ago")
+    yield _below(table)
 
 
 def _here(proxy: ProxyStatus, memory: MemoryStatus) -> Padding:

@@ -51,7 +51,7 @@ class Probe(Service):
     def startService(self) -> None:
         """Probe at once, and from then on."""
         super().startService()
-        self._set(0.0)
+        self._due()
 
     def stopService(self) -> None:
         """Probe no more."""

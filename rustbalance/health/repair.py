@@ -26,7 +26,7 @@ class Failure(StrEnum):
     NO_POINTS = "no_points"
     """The instance serves, but its introduction points do not."""
     WIREGUARD_DOWN = "wireguard_down"
-    """The tunnel is not as it should be. Subject: the interface."""
+    """The tunnel brings nobody within reach."""
     DESCRIPTOR_STALE = "descriptor_stale"
     """Directories hold an older descriptor, or none, or our last publish is too old."""
     UNREACHABLE = "unreachable"
@@ -37,8 +37,6 @@ class Failure(StrEnum):
     """This node has the lease and cannot publish."""
     TARGET_DOWN = "target_down"
     """The site behind the address does not answer."""
-    CLOCK_WRONG = "clock_wrong"
-    """The clock of this machine is off."""
 
 
 class Action(StrEnum):
@@ -100,9 +98,9 @@ PLANS: dict[Failure, Plan] = {
         "check that this machine reaches the Tor network",
     ),
     Failure.WIREGUARD_DOWN: Plan(
-        "the WireGuard interface {subject} does not work",
+        "the WireGuard tunnel brings nobody within reach",
         (Step(Action.REBUILD_WIREGUARD, 3, 10.0),),
-        "check `wg show`, the rights of the daemon and who else configures that interface",
+        "check `wg show`, the rights of the daemon and whether UDP gets through to the other machines",
     ),
     Failure.DESCRIPTOR_STALE: Plan(
         "the directories do not have the latest descriptor",
@@ -126,9 +124,6 @@ PLANS: dict[Failure, Plan] = {
     ),
     Failure.TARGET_DOWN: Plan(
         "the target does not answer", (), "see to the target; visitors get an error page until then"
-    ),
-    Failure.CLOCK_WRONG: Plan(
-        "the clock of this machine is wrong", (), "set the clock, and have it kept right (NTP or the like)"
     ),
 }
 

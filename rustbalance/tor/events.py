@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
+SUBSCRIBED = ("STATUS_CLIENT", "STATUS_GENERAL", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,20 @@ class ServicesReconfigured:
 
 
 @dataclass(frozen=True)
+class ClockSkewed:
+    """By what a relay or a consensus says our clock is ``ahead`` by so many seconds (negative: behind)."""
+
+    ahead: float
+
+
+@dataclass(frozen=True)
+class ClockJumped:
+    """Our clock was set, or the machine slept, for ``seconds``."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ConsensusArrived:
     """Tor has a newer consensus."""
 
@@ -108,6 +122,8 @@ Event = (
     | DescriptorFetched
     | DescriptorFetchFailed
     | ServicesReconfigured
+    | ClockSkewed
+    | ClockJumped
     | ConsensusArrived
     | BootstrapProgress
     | IntroductionCircuit
@@ -152,6 +168,13 @@ def _client_status(text: str) -> Event | None:
     if action == "BOOTSTRAP":
         return parse_bootstrap(text)
     return ConsensusArrived() if action == "CONSENSUS_ARRIVED" else None
+
+
+def _general_status(text: str) -> Event | None:
+    _, action, *_ = text.split(" ", 2)
+    if action == "CLOCK_SKEW":
+        return ClockSkewed(float(keywords(text)["SKEW"]))
+    return ClockJumped(float(keywords(text)["TIME"])) if action == "CLOCK_JUMPED" else None
 
 
 def _descriptor(text: str) -> Event | None:
@@ -204,6 +227,7 @@ def _fingerprint(relay: str) -> str:
 
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
+    "STATUS_GENERAL": _general_status,
     "HS_DESC": _descriptor,
     "HS_DESC_CONTENT": _content,
     "CONF_CHANGED": _changed,

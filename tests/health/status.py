@@ -16,9 +16,9 @@ from rustbalance.ops.status import (
 )
 
 
-def instance(name: str = "primary", phase: str = "serving") -> InstanceStatus:
+def instance(name: str = "primary", phase: str = "serving", **changes: Any) -> InstanceStatus:
     """Return a Tor."""
-    return InstanceStatus(
+    fine = InstanceStatus(
         name=name,
         mode="managed",
         phase=phase,
@@ -29,6 +29,7 @@ def instance(name: str = "primary", phase: str = "serving") -> InstanceStatus:
         tor_version="0.4.8",
         problem=None,
     )
+    return replace(fine, **changes)
 
 
 def descriptor(**changes: Any) -> DescriptorStatus:

@@ -101,20 +101,22 @@ class ProbeTests(SynchronousTestCase):
         for _ in range(100):
             self.front.target.failed("no answer in time")
         self.run_for(1)
-        self.assertEqual(self.front.asked, [0, 30])
+        self.assertEqual(self.front.asked, [0, 31])
         self.front.target.failed("no answer in time")
         self.run_for(6)
-        self.assertEqual(self.front.asked, [0, 30, 35])
+        self.assertEqual(self.front.asked, [0, 31, 36])
         self.assertEqual(self.changes, [True])
 
     def test_one_probe_at_a_time(self) -> None:
         """While a probe waits for its answer no other begins."""
-        self.front.outcome = Deferred()
+        waiting: Deferred[int] = Deferred()
+        self.front.outcome = waiting
         self.probe.startService()
         self.front.target.failed("no answer in time")
         self.run_for(300)
         self.assertEqual(self.front.asked, [0])
-        self.front.outcome.callback(200)
+        self.front.outcome = 200
+        waiting.callback(200)
         self.run_for(61)
         self.assertEqual(len(self.front.asked), 2)
 

@@ -7,6 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.onion.address import OnionAddress
 from rustbalance.tor.events import (
     BootstrapProgress,
+    ClockJumped,
+    ClockSkewed,
     ConsensusArrived,
     DescriptorCreated,
     DescriptorFetched,
@@ -61,6 +63,17 @@ class ParseEventTests(SynchronousTestCase):
         """A newer consensus is worth a value, Tor's other remarks on its directory are not."""
         self.assertEqual(parse_event("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED"), ConsensusArrived())
         self.assertIsNone(parse_event("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO"))
+
+    def test_clock(self) -> None:
+        """What Tor says of our clock: by how much it is ahead or behind, and that it was set."""
+        for text, found in (
+            ("WARN CLOCK_SKEW SKEW=-7200 SOURCE=CONSENSUS", ClockSkewed(-7200.0)),
+            ("NOTICE CLOCK_SKEW SKEW=90 SOURCE=OR:192.0.2.1:9001", ClockSkewed(90.0)),
+            ("NOTICE CLOCK_JUMPED TIME=-3600", ClockJumped(-3600.0)),
+        ):
+            self.assertEqual(parse_event(f"STATUS_GENERAL {text}"), found)
+        for text in ("NOTICE CLOCK_JUMPED", "WARN CLOCK_SKEW SKEW=x SOURCE=CONSENSUS", "NOTICE BUG REASON=x", "NOTICE"):
+            self.assertIsNone(parse_event(f"STATUS_GENERAL {text}"))
 
     def test_changed_configuration(self) -> None:
         """Only what concerns onion services counts, whether it was set or has its default back."""

@@ -60,7 +60,9 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One of the two descriptors (rend-spec-v3 2.2.1): ``first`` or ``second``.
 
-    ``directories`` are responsible for it, ``confirmed`` of them hold our last revision. Ages are in seconds.
+    ``directories`` are responsible for it, ``confirmed`` of them have said that they took our last revision. The last
+    check has found it at ``verified`` of them: they gave it (``verified_by`` "fetch") or, where they cannot be asked
+    for it, had confirmed it ("upload"). Ages are in seconds.
     """
 
     seat: Literal["first", "second"]
@@ -72,6 +74,9 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     published: bool
     age_secs: float | None
     problem: str | None
+    verified: int | None = None
+    verified_by: Literal["fetch", "upload"] | None = None
+    verified_age_secs: float | None = None
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,12 +210,15 @@ def judge(
     proxy: ProxyStatus,
     problems: tuple[str, ...] = (),
     cluster: ClusterStatus | None = None,
+    *,
+    drained: bool = False,
 ) -> tuple[Health, tuple[str, ...]]:
     """
     Return the health that these facts amount to, and every problem as a sentence.
 
     Down: no visitor can reach this node (no Tor serves, its points were never published, the front does not listen).
-    Degraded: visitors are served, but something needs attention. ``problems`` are added to those found here.
+    Degraded: visitors are served, but something needs attention, or the node is ``drained``, which is as it should be.
+    ``problems`` are added to those found here.
     """
     of_cluster = () if cluster is None else cluster.problems
     found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *of_cluster, *problems)
@@ -220,6 +228,8 @@ def judge(
         and (published or (cluster is not None and cluster.serves_us))
         and proxy.listening is not None
     )
+    if drained:
+        return Health.DEGRADED, ("this node is drained: `rustbalance undrain` puts it back into service", *found)
     if not reachable:
         return Health.DOWN, found
     return (Health.DEGRADED if found else Health.HEALTHY), found

@@ -77,6 +77,7 @@ def _head(status: NodeStatus) -> Text:
         (f"   {status.node_id}", "bold"),
         f"   rustbalance {status.version}   up {duration(status.uptime_secs)}\n",
         f"  http://{status.onion_address}/",
+        f"\n  {status.summary}" if status.summary else "",
     )
 
 
@@ -163,13 +164,21 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
         _row(
             table,
             one.seat,
-            Text(f"{one.confirmed} of {one.directories}", style="green" if one.published else "yellow"),
+            _holders(one),
             "never" if one.age_secs is None else f"{duration(one.age_secs)} ago",
             str(one.introduction_points),
             "-" if one.revision is None else str(one.revision),
             str(one.period),
         )
     return _below(table)
+
+
+def _holders(one: DescriptorStatus) -> Text:
+    """Say how many directories took it, and how many of those gave it when they were last asked."""
+    asked = one.verified_by == "fetch"
+    fine = one.published and not (asked and one.verified != one.directories)
+    said = f"{one.confirmed} of {one.directories}" + (f", {one.verified} give it" if asked else "")
+    return Text(said, style="green" if fine else "yellow")
 
 
 def _canary(canary: CanaryStatus | None) -> Iterator[RenderableType]:
@@ -199,7 +208,7 @@ def _here(proxy: ProxyStatus, memory: MemoryStatus) -> Padding:
 
 def _target(healthy: bool | None) -> Text:
     if healthy is None:
-        return Text("nobody has asked for a page yet")
+        return Text("has not been asked yet")
     return Text("answers", style="green") if healthy else Text("does not answer", style="red")
 
 

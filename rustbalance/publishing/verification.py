@@ -125,9 +125,22 @@ class Round:
         if _key(named) in keys:
             self.named = named
 
-    def silent(self) -> bool:
-        """Tell whether no directory has answered: then it is the Tor that asks which does not get through."""
-        return all(row.finding is Finding.SILENT for row in self._asked_rows())
+    def silence(self) -> str | None:
+        """Return why no directory has answered, None when one has: if none, it is rather us who do not get through."""
+        rows = list(self._asked_rows())
+        if any(row.finding is not Finding.SILENT for row in rows):
+            return None
+        reasons = sorted({row.reason for row in rows if row.reason is not None})
+        return f"none of {len(rows)} directories answered ({', '.join(reasons)})"
+
+    def believed(self) -> tuple[DirectoryRow, ...]:
+        """Return the rows as they are when nobody is asked."""
+        known = self.standings if self.publishes else {}
+        return tuple(
+            believe(seat, each, known.get(seat.blinded_public), emptied=False)
+            for seat in self.plan
+            for each in seat.directories
+        )
 
     def rows(self, standings: Mapping[bytes, Standing]) -> tuple[DirectoryRow, ...]:
         """Return a row for each descriptor and directory; ``standings`` as of now, for what was published meanwhile."""

@@ -1,17 +1,11 @@
 """Tests for L{rustbalance.publishing.verification}."""
 
-import os
-from base64 import b64encode
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.onion.address import OnionAddress
-from rustbalance.onion.descriptor import encode
-from rustbalance.onion.keys import DescriptorSigningKey, MasterKey, subcredential
-from rustbalance.onion.plan import PublicationPlan, Seat, SeatPlan
+from rustbalance.onion.plan import Seat, SeatPlan
 from rustbalance.ops.directories import DirectoryRow, Finding
 from rustbalance.publishing.delivery import REJECTED
 from rustbalance.publishing.track import Standing
@@ -24,49 +18,15 @@ from rustbalance.publishing.verification import (
     judge,
     lost,
 )
-from rustbalance.secrets import Secret
 from rustbalance.tor.events import DescriptorFetched, DescriptorFetchFailed
-from tests.publishing.samples import START, A, B, C, D, E, at, inner, plan
+from tests.publishing.looking import key, planned, text
+from tests.publishing.samples import START, A, B, C, D, E, at
 
 ADDRESS = OnionAddress(bytes(range(32)))
-MASTER = MasterKey.from_seed(Secret.copy_of(b"s" * 32))
 ALL = (A, B, C, D)
 
 
-def planned(visited: Seat = Seat.FIRST, first: tuple[str, ...] = ALL, second: tuple[str, ...] = ALL) -> PublicationPlan:
-    """Return a plan whose blinded keys are those of C{MASTER}."""
-    made = plan()
-    seats = [
-        replace(seat, blinded_public=MASTER.blind(seat.period).public, directories=directories)
-        for seat, directories in zip(made, (first, second), strict=True)
-    ]
-    return replace(made, first=seats[0], second=seats[1], visited=visited)
-
-
-PLAN = planned()
-TEXTS: dict[tuple[int, int], bytes] = {}
-
-
-def text(seat: SeatPlan, revision: int) -> bytes:
-    """Return a descriptor for the period of C{seat}."""
-    key = (seat.period.number, revision)
-    if key not in TEXTS:
-        blinded = MASTER.blind(seat.period)
-        TEXTS[key] = encode(
-            inner(1, 2, 3),
-            blinded,
-            subcredential(MASTER.public, blinded.public),
-            revision=revision,
-            now=int(START.wall),
-            signing_key=DescriptorSigningKey(Secret.copy_of(b"d" * 32)),
-            random_bytes=os.urandom,
-        )
-    return TEXTS[key]
-
-
-def key(seat: SeatPlan) -> str:
-    """Return the blinded key as an event has it."""
-    return b64encode(seat.blinded_public).decode().rstrip("=")
+PLAN = planned(first=ALL, second=ALL)
 
 
 def gave(directory: str, revision: int, seat: SeatPlan = PLAN.first) -> Answer:
@@ -160,7 +120,7 @@ class RoundTests(SynchronousTestCase):
 
     def test_visited(self) -> None:
         """In the other half of the day it is the other descriptor's directories that are asked."""
-        visited = Round(planned(Seat.SECOND, second=(D, E)), self.standings, publishes=True)
+        visited = Round(planned(Seat.SECOND, ALL, (D, E)), self.standings, publishes=True)
         self.assertEqual(visited.targets(), (D, E))
 
     def test_second_look(self) -> None:
@@ -192,16 +152,26 @@ class RoundTests(SynchronousTestCase):
     def test_no_period_of_ours(self) -> None:
         """A Tor that is in none of our periods tells nothing."""
         self.round.take(DescriptorFetchFailed(ADDRESS, each, "x" * 43, "NOT_FOUND") for each in ALL)
-        self.assertTrue(self.round.silent())
+        self.assertIn(OTHER_PERIOD, self.round.silence() or "")
         self.assertEqual({row.reason for row in self.rows() if row.seat == "first"}, {OTHER_PERIOD})
         self.assertEqual(lost(self.rows(), PLAN.first), ())
 
     def test_silence(self) -> None:
         """One answer of whatever kind shows that directories can be asked."""
         self.round.take(failed(each, "no answer", None) for each in ALL)
-        self.assertTrue(self.round.silent())
+        self.assertEqual(self.round.silence(), "none of 4 directories answered (no answer)")
         self.round.take([failed(A)])
-        self.assertFalse(self.round.silent())
+        self.assertIsNone(self.round.silence())
+
+    def test_nobody_asked(self) -> None:
+        """Without asking there are the confirmations, for who has them."""
+        self.standings[PLAN.second.blinded_public] = standing(confirmed=(A,), B=REJECTED)
+        self.assertEqual(set(findings(self.round.believed()).values()), {Finding.CONFIRMED})
+        second = [row for row in self.round.believed() if row.seat == "second"]
+        self.assertEqual([row.finding for row in second], [Finding.CONFIRMED, *[Finding.UNCONFIRMED] * 3])
+        self.assertEqual(second[1].reason, REJECTED)
+        following = Round(PLAN, self.standings, publishes=False)
+        self.assertEqual({row.finding for row in following.believed()}, {Finding.UNASKED})
 
     def test_published_meanwhile(self) -> None:
         """A counter of ours that is newer than the beginning of the check is not somebody else's."""

@@ -32,6 +32,7 @@ from rustbalance.life import OrderedServices, now
 from rustbalance.mesh.stream_carrier import UnusableAddress
 from rustbalance.ops.lock import Lock
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
+from rustbalance.ops.summary import summarize
 from rustbalance.proxy.tls import BadAuthorities
 from rustbalance.secrets import (
     MemoryNotLocked,
@@ -132,9 +133,10 @@ class NodeService(OrderedServices):
     def status(self) -> NodeStatus:
         """Return the picture of the node."""
         parts = self._parts
-        instances = tuple(tor.status() for tor in parts.instances)
+        instances = tuple(tor.status() for tor in parts.tors.instances)
         descriptors, proxy, cluster = parts.publisher.status(), parts.front.status(), parts.coordination.status()
-        health, problems = judge(instances, descriptors, proxy, parts.problems(), cluster)
+        drained = parts.drained
+        health, problems = judge(instances, descriptors, proxy, parts.problems(), cluster, drained=drained)
         return NodeStatus(
             version=__version__,
             node_id=self._config.node.id,
@@ -147,6 +149,10 @@ class NodeService(OrderedServices):
             proxy=proxy,
             memory=MemoryStatus(locked=everything_locked(), locked_bytes=locked_bytes()),
             cluster=cluster,
+            summary=summarize(health, instances, descriptors, proxy, cluster, drained=drained),
+            drained=drained,
+            pair=parts.tors.pair.status(),
+            canary=None if parts.canary is None else parts.canary.status(),
         )
 
     def _build(self) -> None:

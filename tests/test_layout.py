@@ -36,9 +36,10 @@ DIRECTIONS: dict[str, set[str]] = {
     "health": GROUND | {"life", "onion", "cluster", "tor", "publishing", "proxy", "mesh", "coordination", "ops"},
     "testing": GROUND | {"life"},
     "wiring": {"config", "tor", "publishing", "proxy", "cluster", "mesh", "coordination", "joining", "health"},
+    "tors": {"config", "onion", "ops", "proxy", "tor", "wiring"},
     "building": GROUND
     | {"life", "key_files", "onion", "config", "tor", "publishing", "proxy", "ops", "wiring", "mesh", "coordination"}
-    | {"joining", "health"},
+    | {"joining", "health", "tors"},
     "node": GROUND | {"life", "key_files", "config", "tor", "proxy", "ops", "mesh", "joining", "building"},
     "tap": GROUND | {"life", "config", "node", "ops"},
     "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining"},
@@ -72,7 +73,9 @@ PURE = (
     "rustbalance.mesh.wg_report",
     "rustbalance.joining.endpoint",
     "rustbalance.ops.directories",
+    "rustbalance.ops.draining",
     "rustbalance.ops.status",
+    "rustbalance.ops.summary",
     "rustbalance.wiring",
     "rustbalance.proxy.bodies",
     "rustbalance.proxy.canonical",

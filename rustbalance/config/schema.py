@@ -46,6 +46,10 @@ class Node(Section, frozen=True, kw_only=True):
             "`<state_dir>/hidden_service`",
         ),
     ] = Path()
+    standby_hidden_service_dir: Annotated[
+        Path,
+        found_out(keys.path("The same for the standby."), "`<state_dir>/hidden_service_standby`"),
+    ] = Path()
 
 
 class Master(Section, frozen=True, kw_only=True):
@@ -106,16 +110,36 @@ class Tor(Section, frozen=True, kw_only=True):
     ] = None
     standby_mode: Annotated[
         Literal["off", "service", "socks"],
-        later(keys.choice("A second instance that takes over.", "off", "service", "socks")),
+        found_out(
+            keys.choice(
+                "A second instance: one that serves visitors too (service), or only takes outgoing connections when "
+                "the primary fails (socks; visitors then cannot reach this node).",
+                "off",
+                "service",
+                "socks",
+            ),
+            '`"service"` when managed or when the standby\'s control port is given, `"socks"` when only its SOCKS port '
+            'is, else `"off"`',
+        ),
     ] = "off"
-    standby_control_port: Annotated[int | None, later(keys.port("External: the standby's control port."))] = None
+    standby_control_port: Annotated[int | None, keys.port("External: the standby's control port.")] = None
     standby_control_socket: Annotated[
-        Path | None, later(keys.unix_socket("External: the standby's control socket."))
+        Path | None, keys.unix_socket("External: the standby's control socket, in place of standby_control_port.")
     ] = None
-    standby_socks_port: Annotated[int | None, later(keys.port("External: the standby's SOCKS port."))] = None
-    scout: Annotated[bool, later(keys.switch("An instance of its own that looks at the service from outside."))] = False
+    standby_socks_port: Annotated[int | None, keys.port("External: the standby's SOCKS port.")] = None
+    scout: Annotated[
+        bool,
+        found_out(
+            keys.switch("A child of its own that serves nobody: it looks at the address as visitors do."),
+            '`true` when managed or with `coordination.mode = "tor"`, which needs it',
+        ),
+    ] = False
     restart_command: Annotated[
-        tuple[str, ...], later(keys.texts("External: what restarts Tor, {instance} replaced."))
+        tuple[str, ...],
+        keys.texts(
+            "External: the program and its arguments that restart a Tor which hangs or is gone; {instance} becomes "
+            "default or standby."
+        ),
     ] = ()
     num_introduction_points: Annotated[int, keys.whole("Introduction points of each instance.", 3, 20)] = 3
 
@@ -149,16 +173,25 @@ class Publish(Section, frozen=True, kw_only=True):
 class Health(Section, frozen=True, kw_only=True):
     """Probes of the target, and how old a descriptor may grow."""
 
-    http_probe_enabled: Annotated[bool, later(keys.switch("Ask the target for a page now and then."))] = False
-    http_probe_path: Annotated[
-        str, later(keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}"))
-    ] = "/"
-    http_probe_interval_secs: Annotated[float, later(keys.seconds("Time between two probes.", 1, 86400))] = 60
-    http_probe_timeout_secs: Annotated[float, later(keys.seconds("Longest wait for the page.", 1, 600))] = 5
-    probe_failure_threshold: Annotated[int, later(keys.whole("Failed probes in a row that matter.", 1, 100))] = 3
-    probe_expected_status: Annotated[
-        str, later(keys.matching("The statuses that count as well.", "must be like 200-399", r"[1-5]\d\d(-[1-5]\d\d)?"))
-    ] = "200-399"
+    http_probe_enabled: Annotated[
+        bool, keys.switch("Ask the target for a page now and then; while it is down visitors get a 503 at once.")
+    ] = True
+    http_probe_path: Annotated[str, keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}")] = "/"
+    http_probe_interval_secs: Annotated[
+        float, keys.seconds("Time between two probes; after a failure it is shorter.", 1, 86400)
+    ] = 60
+    http_probe_timeout_secs: Annotated[
+        float,
+        keys.seconds(
+            "Longest wait for the answer, and for the connection (which through Tor has target.connect_timeout_secs).",
+            1,
+            600,
+        ),
+    ] = 5
+    probe_failure_threshold: Annotated[
+        int, keys.whole("Failed probes in a row, with no visitor served in between, that mean down.", 1, 100)
+    ] = 3
+    probe_expected_status: Annotated[str, keys.statuses("The statuses that pass.")] = "200-399"
     descriptor_max_age_secs: Annotated[
         float, later(keys.seconds("Publish at once when a descriptor is older.", 60, 10800))
     ] = 900
@@ -213,17 +246,30 @@ class Wireguard(Section, frozen=True, kw_only=True):
 
 
 class Canary(Section, frozen=True, kw_only=True):
-    """Visits to our own address."""
+    """Visits to our own address, and the page that answers them."""
 
-    enabled: Annotated[bool, later(keys.switch("Visit ourselves through Tor now and then."))] = False
-    path: Annotated[str, later(keys.matching("The path that answers.", "must start with /", r"/[!-~]{1,1000}"))] = (
-        "/__rustbalance/health"
-    )
-    interval_secs: Annotated[float, later(keys.seconds("Time between two visits.", 1, 86400))] = 120
-    failure_threshold: Annotated[int, later(keys.whole("Failed visits in a row that matter.", 1, 100))] = 3
-    token: Annotated[Secret | None, later(keys.hidden("Who may read the details."))] = None
-    startup_delay_secs: Annotated[float, later(keys.seconds("Time before the first visit.", 0, 86400))] = 300
-    timeout_secs: Annotated[float, later(keys.seconds("Longest wait for an answer.", 1, 600))] = 30
+    enabled: Annotated[
+        bool, keys.switch("Answer at `path` ourselves, on every node, and visit that page through Tor now and then.")
+    ] = False
+    path: Annotated[
+        str,
+        keys.matching(
+            "The path that answers; other spellings of it do not reach the target either.",
+            "must be like /a/b, of A-Z a-z 0-9 - . _ ~ between slashes, without dot segments, and not lie under /.rb",
+            r"(?=.{2,1000}\Z)(?!/\.[rR][bB](?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+",
+        ),
+    ] = "/__rustbalance/health"
+    interval_secs: Annotated[float, keys.seconds("Time between two visits.", 1, 86400)] = 120
+    failure_threshold: Annotated[int, keys.whole("Failed visits in a row that matter.", 1, 100)] = 3
+    token: Annotated[
+        Secret | None,
+        cluster_keys.bearer(
+            "Who sends it as `Authorization: Bearer TOKEN` gets the details, anybody else a 404. None: everybody is "
+            "told that it works, nobody more."
+        ),
+    ] = None
+    startup_delay_secs: Annotated[float, keys.seconds("Time before the first visit.", 0, 86400)] = 300
+    timeout_secs: Annotated[float, keys.seconds("Longest wait for an answer.", 1, 600)] = 30
 
 
 class Metrics(Section, frozen=True, kw_only=True):

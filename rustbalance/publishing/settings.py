@@ -14,14 +14,16 @@ class PublishSettings:
     """
     Both what an operator sets and what only tests change.
 
-    ``expected_points``: introduction points that our Tors were told to keep, all together; while there are fewer, a
-    publish waits ``points_grace`` after the last one, and at most ``points_patience`` after the first.
+    ``max_age_secs``: age of what was last confirmed at which a publish is overdue. ``expected_points``: introduction
+    points that our Tors were told to keep, all together; while there are fewer, a publish waits ``points_grace`` after
+    the last one, and at most ``points_patience`` after the first; after ``shortage_secs`` it is worth a word.
     ``min_directories``: confirmations that make a publish a success (all, where fewer directories are responsible).
     ``directory_deadline``: after it a directory has not answered; Tor itself never says so. ``directory_quiet``: how
     much longer a late answer from it is waited for before another text goes there.
     """
 
     refresh_interval_secs: float = 600.0
+    max_age_secs: float = 900.0
     max_intro_points: int = 20
     min_directories: int = 4
     expected_points: int = 3
@@ -33,6 +35,7 @@ class PublishSettings:
 
     points_grace: float = 1.0
     points_patience: float = 5.0
+    shortage_secs: float = 120.0
     rotation_grace: float = 1.5
     gap_least: float = 1.0
     gap_most: float = 30.0

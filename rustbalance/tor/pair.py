@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger, LogLevel
 
-from rustbalance.life import Hurried, Periodic
+from rustbalance.life import Hurried, Periodic, Tasks
 from rustbalance.ops.status import PairStatus
 from rustbalance.tor.control import TorControl
 from rustbalance.tor.events import Event
@@ -57,6 +57,7 @@ class TorPair(Service):
         self._core = Core()
         self._machine = PairingMachine(self._core)
         self._feed = Performer(self._core.outbox, self._perform).feed
+        self._tasks = Tasks(self.log)
         self._looks = Periodic("looks at Tor", LOOK, self._look, reactor)
         for side, instance in self._instances.items():
             instance.subscribe(_Ear(self, side))
@@ -74,7 +75,7 @@ class TorPair(Service):
     @property
     def socks(self) -> tuple[Place, ...]:
         """Where to take outgoing connections: to the first, and where that fails to the second."""
-        sides = sorted(self._places, key=lambda side: (side is not self._side, side in self._deaf))
+        sides = sorted(self._places, key=lambda side: (side in self._deaf, side is not self._side))
         return tuple(self._places[side] for side in sides if self._runs(side))
 
     def subscribe(self, listener: Listener) -> None:
@@ -96,6 +97,7 @@ class TorPair(Service):
     def stopService(self) -> Deferred[Any]:
         """Stop both; the Deferred fires when nothing is left of either."""
         super().stopService()
+        self._tasks.cancel()
         self._looks.stopService()
         return DeferredList([instance.stopService() for instance in self.instances])
 
@@ -117,11 +119,16 @@ class TorPair(Service):
         return PairStatus(active=side, phase=self._machine.phase(), switches=self._core.switches)
 
     def socks_failed(self, place: Place, reason: str) -> None:
-        """The SOCKS port at ``place`` did not do its part; where it leads to has nothing to do with it."""
+        """
+        A stream found no SOCKS proxy at ``place`` that does its part; where it was to lead has nothing to do with it.
+
+        The next streams go elsewhere at once. Whether the whole instance is left is decided by a look at it.
+        """
         side = next((side for side, known in self._places.items() if known == place), None)
         if side is not None and side not in self._deaf and self._runs(side):
+            self.log.debug("a stream through Tor ({side}) failed: {reason}", side=side.value, reason=reason)
             self._deaf.add(side)
-            self.down(side, TorFailure.SOCKS, reason)
+            self._tasks.spawn("looking at a SOCKS port", self._knock(side))
 
     def up(self, side: Side) -> None:
         """It can be used."""
@@ -169,8 +176,11 @@ class TorPair(Service):
         if not self._runs(side):
             return
         reason = await knock(self._places[side], self._reactor, LOOK)
+        if not self._runs(side):
+            return
         if reason is not None:
-            self.socks_failed(self._places[side], reason)
+            self._deaf.add(side)
+            self.down(side, TorFailure.SOCKS, reason)
         elif side in self._deaf:
             self._deaf.discard(side)
             self.up(side)

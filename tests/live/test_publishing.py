@@ -20,7 +20,6 @@ from twisted.internet.threads import deferToThread
 
 from rustbalance.coordination.making import coordination
 from rustbalance.coordination.node_key import node_key
-from rustbalance.coordination.service import source_of
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.files import private_directory
 from rustbalance.key_files import write_service_keys
@@ -40,6 +39,7 @@ from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.secrets import Secret
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
+from rustbalance.tor.pair import TorPair
 from tests.live.network import LiveTestCase, ended, until_ready
 
 reactor: Any = global_reactor
@@ -57,22 +57,23 @@ class Node:
         )
         self.tor = ManagedTor("primary", settings, self.master, reactor)
         self.store = RevisionStore(self.directory / "counters.json")
+        self.pair = TorPair(self.tor, None, reactor)
         self.publisher = Publisher(
-            self.tor,
+            self.pair,
             self.master,
             PublishSettings(**figures),  # type: ignore[arg-type]
             self.store,
             reactor,
             os.urandom,
-            source_of("alpha"),
+            "alpha",
         )
         self.node_key = node_key(None, self.directory / "node.key")
         alone = CoordinationSettings(node="alpha", directory=self.directory)
-        self.coordination, _ = coordination(alone, self.node_key, self.publisher, None, reactor, os.urandom)
+        self.coordination = coordination(alone, self.node_key, self.publisher, None, reactor, os.urandom)
 
     def start(self) -> None:
         """Start both."""
-        self.tor.startService()
+        self.pair.startService()
         self.publisher.startService()
         self.coordination.startService()
 
@@ -81,7 +82,7 @@ class Node:
         await self.coordination.stopService()
         self.node_key.wipe()
         self.publisher.stopService()
-        await self.tor.stopService()
+        await self.pair.stopService()
         self.master.wipe()
         shutil.rmtree(self.directory)
 

@@ -13,7 +13,7 @@ from rustbalance.proxy.settings import OnionTarget, ProxySettings, TcpTarget, Un
 from rustbalance.proxy.socks import SocksAddress
 from tests.proxy.origin import Asked, Talk
 from tests.proxy.socks_server import SocksServer
-from tests.proxy.wire import ProxyCase, eventually, get, reactor
+from tests.proxy.wire import ProxyCase, Ways, eventually, get, reactor
 
 ONION = "target7" + "a" * 49 + ".onion"
 
@@ -75,7 +75,7 @@ class ServingTests(ProxyCase):
         """Visitors may come in at several places, each of which may answer in its own way; all end with the stop."""
         origin, path = self.origin(), self.folder() / "side"
         others = {"side": Entrance(path, lambda _: PAGES[413])}
-        front = Front(ProxySettings(0, origin.target, tick=0.05), lambda: None, reactor, others=others)
+        front = Front(ProxySettings(0, origin.target, tick=0.05), Ways(), reactor, others=others)
         front.startService()
         self.assertEqual(front.address_of("side"), f"unix:{path}")
         self.assertEqual({front.address_of(MAIN), front.address_of("none")}, {front.address})

@@ -127,10 +127,10 @@ class ClusterTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.node.directory)
         self.told: list[object] = []
         self.node.publisher.join(self)
-        self.node.instance.startService()
+        self.node.pair.startService()
         self.node.publisher.startService()
 
-    def own_points(self, inner: InnerLayer) -> None:
+    def own_points(self, instance: str, inner: InnerLayer) -> None:
         """Note how many."""
         self.told.append(len(inner.points))
 
@@ -166,7 +166,7 @@ class ClusterTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """As long as there is no cluster, nothing is missed."""
         nobody = Nobody()
-        nobody.own_points(InnerLayer(()))
+        nobody.own_points("primary", InnerLayer(()))
         nobody.used_revision(b"", 1)
         nobody.able(True)
         self.node.publisher.join(nobody)

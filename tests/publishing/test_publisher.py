@@ -13,6 +13,7 @@ from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.publishing.schedule import Answer
 from rustbalance.publishing.uploads import Command
+from rustbalance.tor import pair
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, HOURS, Node
 from tests.publishing.samples import inner
@@ -214,6 +215,103 @@ class FollowTests(PublisherTestCase):
         self.assertEqual(self.node.refused, 0)
 
 
+class PairTests(PublisherTestCase):
+    """Two Tors, each with points of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(pair, "knock", self.knock)
+        self.node.add_standby()
+        self.seat = self.node.plan.first
+
+    async def knock(self, place: object, reactor: object, seconds: float) -> None:
+        """Find nothing wrong."""
+
+    def points(self) -> set[int]:
+        """Return what clients find."""
+        return self.node.points(self.seat.directories[0], self.seat)
+
+    def test_points_of_both(self) -> None:
+        """Both Tors' points are published, through the primary."""
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.serve()
+        self.node.later(1)
+        self.assertEqual(self.points(), {1, 2, 3, 11, 12, 13})
+        self.assertEqual(self.node.second.posted, [])
+
+    def test_the_first_does_not_wait_long_for_the_second(self) -> None:
+        """What the primary has is out within two seconds; when the standby comes, both are."""
+        self.serve()
+        self.node.later(1)
+        self.assertEqual(self.points(), {1, 2, 3})
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.node.later(3)
+        self.assertEqual(self.points(), {1, 2, 3, 11, 12, 13})
+
+    def both(self) -> None:
+        """Bring it to where the points of both are out."""
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.serve()
+        self.node.later(30)
+
+    def test_primary_dies(self) -> None:
+        """Its points are taken back within a few seconds, by posts through the standby."""
+        self.both()
+        posts = len(self.node.tor.posted)
+        self.node.instance.obstacle = RuntimeError("broken")
+        self.node.tor.drop()
+        self.node.later(2)
+        self.assertEqual(self.points(), {11, 12, 13})
+        self.assertEqual(len(self.node.tor.posted), posts)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertEqual(self.node.refused, 0)
+
+    def test_primary_comes_back(self) -> None:
+        """Its new points are added at once; when it has proved itself it is used for posting again."""
+        self.both()
+        self.node.have_points(4, 5, 6)
+        self.node.tor.drop()
+        self.node.later(30)
+        self.assertEqual(self.points(), {4, 5, 6, 11, 12, 13})
+        through = len(self.node.second.posted)
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.assertEqual(len(self.node.second.posted), through)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_standby_dies(self) -> None:
+        """Its points are taken back through the primary."""
+        self.both()
+        self.node.standby.obstacle = RuntimeError("broken")
+        self.node.second.drop()
+        self.node.later(2)
+        self.assertEqual(self.points(), {1, 2, 3})
+        self.assertEqual(self.node.second.posted, [])
+
+    def test_primary_dies_while_it_posts(self) -> None:
+        """What it had been given and did not confirm goes out through the standby, at once."""
+        self.both()
+        self.node.deaf = set(self.seat.directories)
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.node.deaf = set()
+        self.node.instance.obstacle = RuntimeError("broken")
+        self.node.tor.drop()
+        self.node.later(3)
+        self.assertEqual(self.points(), {11, 12, 13})
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_both_die(self) -> None:
+        """With neither there is nothing to publish, and the directories are left alone."""
+        self.both()
+        posted = len(self.node.tor.posted)
+        for instance, tor in ((self.node.instance, self.node.tor), (self.node.standby, self.node.second)):
+            instance.obstacle = RuntimeError("broken")
+            tor.drop()
+        self.node.later(5)
+        self.assertEqual((len(self.node.tor.posted), self.node.second.posted), (posted, []))
+
+
 class TroubleTests(PublisherTestCase):
     """Directories that do not take a descriptor."""
 
@@ -298,6 +396,7 @@ class TroubleTests(PublisherTestCase):
             raise RuntimeError("a bug")
 
         with MonkeyPatcher((self.node.publisher._uploads, "wake", fail)):
+            self.node.publisher._wake()
             self.node.later(20)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(looked))
         self.assertIn(len(looked), range(2, 6))
@@ -410,7 +509,7 @@ class ChangeTests(PublisherTestCase):
         self.assertEqual([each.blinded.secret.alive for each in keys], [False, False])
         self.node.later(700, 5.0)
         self.assertEqual(len(self.node.tor.posted), posts)
-        self.node.instance.stopService()
+        self.node.pair.stopService()
         self.node.settle()
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
 

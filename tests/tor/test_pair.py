@@ -126,6 +126,15 @@ class PairTests(PairCase):
         self.later(3 * LOOK)
         self.assertEqual(self.heard, ["primary", "standby", "primary"])
 
+    def test_a_stream_that_failed(self) -> None:
+        """One stream that failed on a SOCKS port that answers costs that port its turn, for a moment, and no more."""
+        self.start()
+        with capturedLogs() as logs:
+            self.pair.socks_failed(PRIMARY, "hung up")
+            self.settle()
+        self.assertEqual((self.heard, self.pair.socks), (["primary"], (PRIMARY, STANDBY)))
+        self.assertEqual([event for event in logs if event["log_level"] is not LogLevel.debug], [])
+
     def test_fails_on_probation(self) -> None:
         """A primary whose control port is back and whose SOCKS port is not stays where it is."""
         self.start()

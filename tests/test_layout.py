@@ -99,6 +99,7 @@ PURE = (
     "rustbalance.publishing.settings",
     "rustbalance.publishing.track",
     "rustbalance.publishing.uploads",
+    "rustbalance.publishing.urgency",
     "rustbalance.publishing.verification",
     "rustbalance.tor.backoff",
     "rustbalance.tor.events",

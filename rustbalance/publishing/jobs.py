@@ -104,13 +104,24 @@ class Jobs:
         self._note_dropped(merged.dropped)
         self.builder.prepare(plan)
         self.reason = reason
-        for seat in plan:
-            built = await self._build(seat, merged.inner, plan.max_descriptor_size)
-            self.texts[seat.blinded_public] = built
-            directories = self._directories(seat)
-            self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, directories, self.now()))
-        self.texts = {seat.blinded_public: self.texts[seat.blinded_public] for seat in plan}
+        errors = [error for seat in plan if (error := await self._publish_one(seat, merged.inner, plan)) is not None]
+        kept = {seat.blinded_public for seat in plan}
+        self.texts = {blinded: text for blinded, text in self.texts.items() if blinded in kept}
+        if errors:
+            raise errors[0]
         return expiry(merged.inner)
+
+    async def _publish_one(self, seat: SeatPlan, inner: InnerLayer, plan: PublicationPlan) -> Exception | None:
+        """Publish one descriptor; what is wrong with it is returned, and no reason to keep the other one back."""
+        try:
+            built = self.texts[seat.blinded_public] = await self._build(seat, inner, plan.max_descriptor_size)
+        except CancelledError:
+            raise
+        except Exception as error:
+            return error
+        directories = self._directories(seat)
+        self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, directories, self.now()))
+        return None
 
     def _directories(self, seat: SeatPlan) -> tuple[str, ...]:
         """Return who is responsible for ``seat`` by now: the ring may have changed while the text was made."""

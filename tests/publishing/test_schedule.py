@@ -292,8 +292,8 @@ class RefreshTests(ScheduleTestCase):
         self.assertEqual(publish, Publish("overdue"))
         self.assertEqual(warning, Warn("Too few directories have confirmed a publish for 900 s: publishing now"))
         self.schedule.built(FOREVER, at(900))
-        self.assertEqual(reasons(self.schedule.wake(at(959))), [])
-        self.assertEqual(reasons(self.schedule.wake(at(960))), ["overdue"])
+        self.assertEqual(reasons(self.schedule.wake(at(1_019))), [])
+        self.assertEqual(reasons(self.schedule.wake(at(1_020))), ["overdue"])
 
     def test_overdue_and_not_ours_to_say(self) -> None:
         """Also then the directories are left alone as long as it is not certain what to publish."""
@@ -305,7 +305,7 @@ class RefreshTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.told(outline(1, 2, 3), Answer.CERTAIN, at(1_100))), ["overdue"])
 
     def test_failed(self) -> None:
-        """A first publish that too few directories took is done again in half a minute."""
+        """A first publish that retries have not brought to enough directories is done again in half a minute."""
         self.schedule.connected(START)
         self.schedule.plan(plan(), START)
         self.schedule.points(outline(1, 2, 3), START)

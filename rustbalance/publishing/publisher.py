@@ -7,7 +7,6 @@ through the active one, a status, log lines. All decisions are taken in ``schedu
 commands are performed and what comes of them is told back.
 """
 
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,21 +26,17 @@ from rustbalance.publishing import report
 from rustbalance.publishing.builder import Builder
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.jobs import Cluster, Command, Jobs
-from rustbalance.publishing.offers import Offers, Outline, outline, source_name
-from rustbalance.publishing.reader import Reader
+from rustbalance.publishing.offers import Offers
+from rustbalance.publishing.outlook import Outlook
+from rustbalance.publishing.reader import Circumstances, Reader, Readers
 from rustbalance.publishing.ring_source import InThread, RingSource
-from rustbalance.publishing.schedule import Answer, Publish, Read, Redirect, Schedule
+from rustbalance.publishing.schedule import Answer, Publish, Read, Redirect, Schedule, Warn
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
-from rustbalance.publishing.uploads import Outcome, Post, Raise, Uploads
+from rustbalance.publishing.uploads import Outcome, Post, Raise, Reached, Uploads
 from rustbalance.tor.backoff import exponential
 from rustbalance.tor.control import TorControl
-from rustbalance.tor.events import (
-    ConsensusArrived,
-    DescriptorUploaded,
-    DescriptorUploadFailed,
-    Event,
-)
+from rustbalance.tor.events import ConsensusArrived, DescriptorUploaded, DescriptorUploadFailed, Event
 from rustbalance.tor.instance import TorInstance
 from rustbalance.tor.pair import TorPair
 
@@ -83,13 +78,13 @@ class Publisher(Service):
         self._now = clocks
         self._store = store
         self._leading = False
-        self._told: dict[str, Outline] = {}
         retries = exponential(settings.retry_least, settings.retry_most, self._uniform)
         looks = exponential(settings.ring_retry, settings.ring_recheck, self._uniform)
         self._schedule = Schedule(settings, retries)
         self._schedule.follow(clocks())
         self._uploads = Uploads(settings, retries)
         self._ring = RingSource(key.public, in_thread, reactor, settings.ring_recheck, looks, testing)
+        self.outlook = Outlook(self._ring, self._uploads, self._do, clocks)
         self._builder = Builder(key, store, random_bytes)
         self._offers = Offers()
         self._jobs = Jobs(
@@ -105,21 +100,8 @@ class Publisher(Service):
             clocks,
             self._do,
         )
-        self._readers = {
-            source_name(node, str(instance.name)): Reader(
-                str(instance.name),
-                self._address,
-                key.public,
-                settings,
-                self._periods,
-                self._schedule.begins,
-                self._offered,
-                reactor,
-                clocks,
-            )
-            for instance in pair.instances
-            if instance.serves_visitors
-        }
+        around = Circumstances(node, key.address, settings, self._periods, self._schedule.begins, reactor, clocks)
+        self._readers = Readers(pair.instances, around, self._offered)
         self._control: TorControl | None = None
         self._ring_tasks = Tasks(self.log)
         self._publishing = Tasks(self.log)
@@ -133,19 +115,14 @@ class Publisher(Service):
         """Begin as soon as a Tor is ready."""
         super().startService()
         self._pair.subscribe(self._use)
-        readers = {reader.name: reader for reader in self._readers.values()}
         for instance in self._pair.instances:
             instance.subscribe(self)
-            if instance.serves_visitors:
-                readers[str(instance.name)].running = True
-                instance.subscribe(readers[str(instance.name)])
+        self._readers.start()
 
     def stopService(self) -> None:
         """Stop at once and wipe the keys; what is posted stays posted."""
         self._use(None)
-        for reader in self._readers.values():
-            reader.running = False
-            reader.on_lost("stopping")
+        self._readers.stop()
         super().stopService()
         self._builder.wipe()
 
@@ -158,6 +135,7 @@ class Publisher(Service):
     def lead(self) -> None:
         """Publish from now on what ``publish_sources`` says, for as long as that is worth it."""
         self._leading = True
+        self.outlook.lead()
         now = self._now()
         uploads = self._uploads.connected(now) if self._control is not None else []
         self._do([*uploads, *self._schedule.lead(now)])
@@ -165,6 +143,7 @@ class Publisher(Service):
     def follow(self) -> None:
         """Publish nothing any more, and end what is under way: another node does it."""
         self._leading = False
+        self.outlook.follow()
         self._publishing.cancel()
         self._uploads.abandon()
         self._jobs.abandon()
@@ -172,13 +151,13 @@ class Publisher(Service):
 
     def publish_sources(self, offers: Mapping[str, InnerLayer], answer: Answer) -> None:
         """These are to be published, by whoever leads; of our own points we know the newest certificates."""
-        own = {source: reader.inner for source, reader in self._readers.items() if source in offers}
-        self._offers.replace({**offers, **own})
+        self._offers.replace({**offers, **self._readers.newest(offers)})
         self._do(self._schedule.told(self._offers.outline(), answer, self._now()))
 
     def learn_revisions(self, used: Mapping[str, int]) -> None:
         """Others have used these counters, by blinded key in hexadecimal; what they published is not ours."""
         self._store.learn(used)
+        self.outlook.learn(used)
         progress = [self._uploads.progress(bytes.fromhex(blinded)) for blinded in used]
         if self._leading and any(one and one.revision < used[one.blinded.hex()] for one in progress):
             self.publish_now()
@@ -187,15 +166,8 @@ class Publisher(Service):
 
     def status(self) -> tuple[DescriptorStatus, ...]:
         """Return both descriptors, once the consensus is known; none while another node publishes."""
-        now = self._now()
-        if not self._leading:
-            return ()
-        return tuple(
-            report.descriptor_status(
-                plan, self._uploads.progress(plan.blinded_public), self._jobs.points(plan.blinded_public), now
-            )
-            for plan in self._ring.plan or ()
-        )
+        plans = self._ring.plan if self._leading else None
+        return report.descriptors(plans or (), self._uploads.progress, self._jobs.points, self._now())
 
     @property
     def valid_after(self) -> int | None:
@@ -211,8 +183,8 @@ class Publisher(Service):
         if self._control is None:
             return ()
         waiting = self._schedule.obstacle(self._now()) if self._leading else None
-        reading = [reader.problem for reader in self._readers.values()]
-        found = [self._ring.problem or waiting, *reading, *self._jobs.problems.values()]
+        short = self._schedule.shortage.sentence() if self._leading else None
+        found = [self._ring.problem or waiting, short, *self._readers.problems(), *self._jobs.problems.values()]
         return tuple(problem for problem in found if problem is not None)
 
     # What our Tors tell us.
@@ -234,14 +206,11 @@ class Publisher(Service):
             self._do([*uploads, *self._schedule.connected(self._now())])
         self._jobs.cluster.able(control is not None)
 
-    def _offered(self, reader: Reader) -> None:
+    def _offered(self, reader: Reader, news: bool) -> None:
         """Keep what a Tor of ours offers, and tell the cluster of it if a client would see a change."""
-        source = next(source for source, known in self._readers.items() if known is reader)
-        if source in self._offers:
-            self._offers.put(source, reader.inner)
-        seen = outline([reader.inner])
-        if seen != self._told.get(source, Outline()):
-            self._told[source] = seen
+        if reader.source in self._offers:
+            self._offers.put(reader.source, reader.inner)
+        if news:
             self._jobs.cluster.own_points(reader.name, reader.inner)
         self._do(self._schedule.points(self._offers.outline(), self._now()))
 
@@ -264,8 +233,8 @@ class Publisher(Service):
                 self._ring.notify()
             case DescriptorUploaded(address, directory) if address == self._address:
                 self._do(self._uploads.uploaded(directory, now))
-            case DescriptorUploadFailed(address, directory, blinded, reason) if address == self._address:
-                self._do(self._uploads.failed(directory, _raw(blinded), reason, now))
+            case DescriptorUploadFailed(address, directory, _, reason) if address == self._address:
+                self._do(self._uploads.failed(directory, event.blinded_public, reason, now))
 
     # What the cores want done.
 
@@ -279,11 +248,15 @@ class Publisher(Service):
         match command:
             case Outcome(progress):
                 self._report(progress)
+            case Reached(blinded):
+                self._schedule.urgency.confirmed(blinded, self._now())
+                self.outlook.published()
+            case Warn(text):
+                self.log.warn("{text}", text=text)
             case Redirect():
                 self._jobs.redirect()
             case Read():
-                for reader in self._readers.values():
-                    reader.hint()
+                self._readers.hint()
             case Post() if control is not None:
                 self._publishing.spawn("posting a descriptor", self._jobs.post(control, command))
             case Publish(reason):
@@ -308,11 +281,11 @@ class Publisher(Service):
             self._arm(self._jobs.settings.retry_least)
 
     def _report(self, progress: Progress) -> None:
+        if progress.hopeless:
+            self._schedule.urgency.failed(progress.blinded)
         line = report.outcome(progress, self._jobs.points(progress.blinded), self._jobs.reason)
-        if progress.published:
-            self.log.info("{line}", line=line)
-        else:
-            self.log.warn("{line}", line=line)
+        say = self.log.info if progress.published else self.log.error if progress.hopeless else self.log.warn
+        say("{line}", line=line)
 
     def _planned(self, plan: PublicationPlan) -> None:
         self._do(self._schedule.plan(plan, self._now()))
@@ -323,11 +296,3 @@ class Publisher(Service):
 
     def _uniform(self) -> float:
         return int.from_bytes(self._random_bytes(4)) / 2**32
-
-
-def _raw(blinded: str) -> bytes:
-    """Return the key that an event names in base64 without padding; one that cannot be read is nobody's."""
-    try:
-        return b64decode(blinded + "=" * (-len(blinded) % 4), validate=True)
-    except ValueError:
-        return b""

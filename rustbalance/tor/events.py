@@ -6,6 +6,7 @@ out: a value, or None for what we do not need. Pure.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,6 +43,14 @@ class DescriptorUploadFailed:
     fingerprint: str
     blinded: str
     reason: str
+
+    @property
+    def blinded_public(self) -> bytes:
+        """The key itself, empty when what Tor says is none: nobody's."""
+        try:
+            return b64decode(self.blinded + "=" * (-len(self.blinded) % 4), validate=True)
+        except ValueError:
+            return b""
 
 
 @dataclass(frozen=True)

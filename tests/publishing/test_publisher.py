@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -360,6 +360,52 @@ class TroubleTests(PublisherTestCase):
         self.assertGreater(self.node.revision(seat.directories[2], seat), planted)
         self.assertEqual(self.node.points(seat.directories[2], seat), {1, 2, 3})
         self.assertLess(self.node.revision(seat.directories[0], seat), planted)
+
+    def test_outbid(self) -> None:
+        """When five of eight hold a higher counter that is a failed publish, until ours is above theirs."""
+        seat = self.node.plan.first
+        self.serve()
+        planted = max(self.node.plant(relay, seat, 20_000_000) for relay in seat.directories[:5])
+        self.node.later(20)
+        with capturedLogs() as events:
+            self.node.publisher.publish_now()
+            self.node.later(1)
+        lines = [formatEvent(event) for event in events if "the first descriptor" in formatEvent(event)]
+        [failed, published] = [line for line in lines if "ublish" in line]
+        self.assertTrue(failed.startswith("Could not publish the first descriptor"), failed)
+        self.assertIn("(UPLOAD_REJECTED)", failed)
+        self.assertIn("confirmed by 8 of 8 directories", published)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertGreater(min(self.node.revision(relay, seat) for relay in seat.directories[:5]), planted)
+
+    def test_nobody_takes_it(self) -> None:
+        """When all directories fail for long it becomes an error, is overdue after a while, and ends by itself."""
+        self.serve()
+        self.node.deaf = {relay for seat in self.node.plan for relay in seat.directories}
+        with capturedLogs() as events:
+            self.node.later(1_500, 1.0)
+        lines = [(event["log_level"], formatEvent(event)) for event in events]
+        warned = [
+            line for level, line in lines if level is LogLevel.warn and "Too few directories have confirmed" in line
+        ]
+        self.assertTrue(warned)
+        self.assertRegex(warned[0], r"for 9\d\d s: publishing now")
+        self.assertTrue([line for level, line in lines if level is LogLevel.error and "Could not publish" in line])
+        self.assertLess(len(lines), 60)
+        self.node.deaf = set()
+        self.node.later(310, 1.0)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertLess(self.node.publisher.status()[0].age_secs or 0.0, 310)
+
+    def test_too_few_points(self) -> None:
+        """A Tor that keeps fewer points than it was told is published with those, and after a while it is said."""
+        with capturedLogs() as events:
+            self.serve(1, 2)
+            self.node.later(5)
+            self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+            self.node.later(125, 1.0)
+        self.assertTrue([event for event in events if "only 2 of 3 introduction points" in formatEvent(event)])
+        self.assertIn("only 2 of 3 introduction points", " ".join(self.node.publisher.problems()))
 
     def test_counters_survive_a_restart(self) -> None:
         """After a raise the next life of the node begins above it, though the clock's counter is lower."""

@@ -43,6 +43,11 @@ class ParseEventTests(SynchronousTestCase):
             DescriptorUploadFailed(ADDRESS, RELAY, BLINDED, "UPLOAD_REJECTED"),
         )
 
+    def test_key_of_a_failed_upload(self) -> None:
+        """The blinded key is given in base64 without padding; what is none is nobody's."""
+        self.assertEqual(DescriptorUploadFailed(ADDRESS, RELAY, "A" * 43, "x").blinded_public, bytes(32))
+        self.assertEqual(DescriptorUploadFailed(ADDRESS, RELAY, "!", "x").blinded_public, b"")
+
     def test_failed_fetch(self) -> None:
         """The same event for a fetch is nothing to do with uploads."""
         self.assertEqual(

@@ -18,10 +18,11 @@ from rustbalance.coordination.service import Coordination
 from rustbalance.health.canary import Canary
 from rustbalance.health.keeping import Care, repairer
 from rustbalance.health.making import Lookout, Tors
+from rustbalance.health.repair import Failure
 from rustbalance.joining.making import Door, remembered
 from rustbalance.joining.records import Joining
 from rustbalance.key_files import load_master_key
-from rustbalance.ops.control_socket import ControlSocket
+from rustbalance.ops.control_socket import ControlSocket, Verbs
 from rustbalance.ops.draining import Draining
 from rustbalance.ops.status import NodeStatus
 from rustbalance.proxy.front import Front
@@ -29,6 +30,7 @@ from rustbalance.proxy.listening import Entrance
 from rustbalance.proxy.pages import Intercept, answer_reserved
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.publisher import Publisher
+from rustbalance.publishing.verifier import Verifier
 from rustbalance.tor.pairing import Side
 from rustbalance.tors import OwnTors
 from rustbalance.wiring import (
@@ -40,7 +42,11 @@ from rustbalance.wiring import (
     proxy_settings,
     publish_settings,
     standby_entrance,
+    verify_settings,
 )
+
+DIRECTORIES = "directories"
+"""Under this name what checks of the directories find is repaired; what visits find has another."""
 
 
 class Parts:
@@ -67,8 +73,8 @@ class Parts:
         self.lookout = self._make_lookout(talk, status)
         self.front = self._make_front()
         self.care = self._make_care(status)
-        verbs = {"status": status, "drain": lambda: self.drain(True), "undrain": lambda: self.drain(False)}
-        self.control = ControlSocket(config.control_socket, verbs, reactor)
+        self.verifier = self._make_verifier()
+        self.control = ControlSocket(config.control_socket, self._verbs(status), reactor)
 
     @property
     def services(self) -> tuple[IService, ...]:
@@ -82,6 +88,7 @@ class Parts:
             self.publisher,
             self.coordination,
             joiner,
+            self.verifier,
             self.canary,
             *self.care.services,
         )
@@ -94,7 +101,7 @@ class Parts:
 
     def problems(self) -> tuple[str, ...]:
         """Return in sentences what the parts have to say."""
-        others = (part for part in (self.door, self.canary, self.care.watch) if part is not None)
+        others = (part for part in (self.door, self.verifier, self.canary, self.care.watch) if part is not None)
         return (*self.publisher.problems(), *(problem for part in others for problem in part.problems()))
 
     @property
@@ -119,6 +126,25 @@ class Parts:
         store = RevisionStore(config.state_dir / "revisions.json")
         settings, name = publish_settings(config), config.node.id
         return Publisher(self.tors.pair, self._key, settings, store, self._reactor, os.urandom, name)
+
+    def _make_verifier(self) -> Verifier:
+        settings, outlook = verify_settings(self._config), self.publisher.outlook
+        return Verifier(outlook, self.address, self.tors.outside, settings, self._reactor, stale=self._stale)
+
+    def _stale(self, stale: bool) -> None:
+        """Tell what deals with failures whether directories lack what they have been sent again and again."""
+        tell = self.repairs.report if stale else self.repairs.recovered
+        tell(Failure.DESCRIPTOR_STALE, DIRECTORIES)
+
+    def _verbs(self, status: Callable[[], NodeStatus]) -> Verbs:
+        """Return what the control socket answers."""
+        return {
+            "status": status,
+            "verify": self.verifier.check,
+            "verification": self.verifier.report,
+            "drain": lambda: self.drain(True),
+            "undrain": lambda: self.drain(False),
+        }
 
     def _make_coordination(self, talk: Mesh | None, joining: Joining | None) -> Coordination:
         settings = coordination_settings(self._config, b"" if joining is None else joining.ticket.id)

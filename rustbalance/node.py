@@ -134,7 +134,8 @@ class NodeService(OrderedServices):
         """Return the picture of the node."""
         parts = self._parts
         instances = tuple(tor.status() for tor in parts.tors.instances)
-        descriptors, proxy, cluster = parts.publisher.status(), parts.front.status(), parts.coordination.status()
+        descriptors = parts.verifier.status(parts.publisher.status())
+        proxy, cluster = parts.front.status(), parts.coordination.status()
         drained = parts.drained
         health, problems = judge(instances, descriptors, proxy, parts.problems(), cluster, drained=drained)
         return NodeStatus(

@@ -25,7 +25,7 @@ from rustbalance.joining.making import JoinSettings
 from rustbalance.mesh.wg_config import Endpoint, WgAddress
 from rustbalance.proxy.settings import OnionTarget, ProxySettings, Target, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
-from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.settings import PublishSettings, VerifySettings
 from rustbalance.tor.external import ExternalSettings
 from rustbalance.tor.knocking import Place
 from rustbalance.tor.managed import ManagedSettings
@@ -96,7 +96,16 @@ def publish_settings(config: Config) -> PublishSettings:
         refresh_interval_secs=config.publish.refresh_interval_secs,
         max_intro_points=config.publish.max_intro_points,
         min_directories=config.publish.min_directories,
+        max_age_secs=config.health.descriptor_max_age_secs,
         expected_points=config.tor.num_introduction_points * (2 if config.tor.standby_mode == "service" else 1),
+    )
+
+
+def verify_settings(config: Config) -> VerifySettings:
+    """Return how to check what was published."""
+    publish = config.publish
+    return VerifySettings(
+        mode=publish.verify_mode, interval=publish.verify_interval_secs, delay=publish.verify_delay_secs
     )
 
 

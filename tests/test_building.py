@@ -52,6 +52,16 @@ class BuildingTests(SynchronousTestCase):
         self.assertIsNone(parts.tors.outside())
         self.assertEqual({tor.status().phase for tor in parts.tors.instances}, {"stopped"})
 
+    def test_directories(self) -> None:
+        """What checks of the directories find lasting is repaired, what is over is not."""
+        parts = self.parts()
+        self.assertIn("verifier", [str(getattr(part, "name", None)) for part in parts.services])
+        parts._stale(True)
+        self.assertIn("the directories do not have the latest descriptor", " ".join(parts.repairs.problems()))
+        parts._stale(False)
+        self.assertEqual(parts.repairs.problems(), ())
+        self.assertIsNotNone(parts.verifier.check().problem or parts.verifier.report().problem)
+
     def test_no_canary(self) -> None:
         """Nobody has asked for a canary: nothing visits the address, and its path is the target's."""
         parts = self.parts()

@@ -19,6 +19,7 @@ from rustbalance.mesh.wg_config import Endpoint
 from rustbalance.provisioning.new_node import create_node
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
+from rustbalance.publishing.settings import VerifySettings
 from rustbalance.tor.pairing import Side
 from rustbalance.wiring import (
     coordination_settings,
@@ -33,6 +34,7 @@ from rustbalance.wiring import (
     scout_settings,
     socks_address,
     standby_entrance,
+    verify_settings,
 )
 
 TOKEN = 'cluster_token = "0123456789abcdef0123456789abcdef"'
@@ -131,6 +133,13 @@ restart_command = ["systemctl", "restart", "tor@{instance}"]
         first = external_settings(config, Side.PRIMARY, forward_to)
         self.assertEqual(first.restart_command, ("systemctl", "restart", "tor@default"))
 
+    def test_checks_of_what_was_published(self) -> None:
+        """How, how often and how soon directories are asked."""
+        change = ("[publish]", '[publish]\nverify_mode = "upload"\nverify_interval_secs = 20\nverify_delay_secs = 7')
+        config = self.config("h:1", replace=change)
+        self.assertEqual(verify_settings(config), VerifySettings(mode="upload", interval=20, delay=7))
+        self.assertEqual(verify_settings(self.config("h:1")), VerifySettings())
+
     def test_publishing(self) -> None:
         """What counts as published, how often, and how many points."""
         change = ("[publish]", "[publish]\nmin_directories = 6\nrefresh_interval_secs = 60\nmax_intro_points = 8")
@@ -139,6 +148,7 @@ restart_command = ["systemctl", "restart", "tor@{instance}"]
         self.assertEqual(settings.refresh_interval_secs, 60)
         self.assertEqual(settings.max_intro_points, 8)
         self.assertEqual(settings.expected_points, 6)
+        self.assertEqual(settings.max_age_secs, 900)
         alone = self.config("h:1", replace=("[tor]", '[tor]\nstandby_mode = "socks"'))
         self.assertEqual(publish_settings(alone).expected_points, 3)
 

@@ -26,6 +26,8 @@ IN_STATE_DIR = {
     "node.standby_hidden_service_dir": "hidden_service_standby",
 }
 
+AGE = "health.descriptor_max_age_secs"
+
 #: Pairs of keys of which at most one may be given.
 EXCLUSIVE = (
     ("listen", "local_port"),
@@ -75,6 +77,9 @@ def fill_in(draft: Draft) -> None:
     if "target.tls_verify" not in given and "target.onion_address" in given:
         values["target.tls_verify"] = TlsCheck("off")
     fill_in_tors(draft)
+    refresh = values.get("publish.refresh_interval_secs")
+    if AGE not in given and refresh is not None:
+        values[AGE] = max(values[AGE], 1.5 * refresh)
 
 
 def cross_check(draft: Draft) -> None:
@@ -223,6 +228,12 @@ def draft_value(draft: Draft, name: str) -> str | None:
     return key.show(draft.given[name]) if name in draft.given and not key.secret else None
 
 
+def _refreshed_before_too_old(draft: Draft) -> None:
+    refresh, age = draft.values.get("publish.refresh_interval_secs"), draft.values.get(AGE)
+    if refresh is not None and age is not None and age <= refresh:
+        draft.complain(AGE, f"must be more than publish.refresh_interval_secs ({refresh:g})")
+
+
 CHECKS: tuple[Callable[[Draft], None], ...] = (
     _exactly_one_target,
     _onion_in_its_place,
@@ -238,4 +249,5 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     _previous_token,
     _timings,
     _wireguard,
+    _refreshed_before_too_old,
 )

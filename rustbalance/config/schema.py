@@ -115,11 +115,13 @@ class Publish(Section, frozen=True, kw_only=True):
         int, keys.whole("Directories (of usually 8) that must confirm before a descriptor counts as published.", 1, 8)
     ] = 4
     verify_mode: Annotated[
-        Literal["off", "fetch", "upload"],
-        later(keys.choice("How uploads are checked afterwards.", "off", "fetch", "upload")),
-    ] = "off"
-    verify_interval_secs: Annotated[float, later(keys.seconds("Time between two checks.", 10, 86400))] = 300
-    verify_delay_secs: Annotated[float, later(keys.seconds("Time from an upload to its first check.", 1, 3600))] = 60
+        Literal["fetch", "upload", "off"],
+        keys.choice(
+            "Whether directories are asked for what they hold, or taken at their word.", "fetch", "upload", "off"
+        ),
+    ] = "fetch"
+    verify_interval_secs: Annotated[float, keys.seconds("Time between two checks.", 10, 86400)] = 300
+    verify_delay_secs: Annotated[float, keys.seconds("Time from a publish to its first check.", 1, 3600)] = 60
     client_auth_dir: Annotated[
         Path | None, later(keys.path("Restricted discovery: the directory of Tor's *.auth files."))
     ] = None
@@ -148,7 +150,11 @@ class Health(Section, frozen=True, kw_only=True):
     ] = 3
     probe_expected_status: Annotated[str, keys.statuses("The statuses that pass.")] = "200-399"
     descriptor_max_age_secs: Annotated[
-        float, later(keys.seconds("Publish at once when a descriptor is older.", 60, 10800))
+        float,
+        found_out(
+            keys.seconds("Publish at once when a descriptor is older.", 60, 10800),
+            "`900`, or half as much again as publish.refresh_interval_secs if that is more",
+        ),
     ] = 900
 
 

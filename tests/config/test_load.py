@@ -155,6 +155,11 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 5400"),
     ({"publish__max_intro_points": "21"}, "publish.max_intro_points", "from 1 to 20"),
     ({"publish__min_directories": "9"}, "publish.min_directories", "from 1 to 8"),
+    ({"publish__verify_mode": '"sometimes"'}, "publish.verify_mode", 'one of "fetch", "upload", "off"'),
+    ({"publish__verify_interval_secs": "9"}, "publish.verify_interval_secs", "from 10 to 86400"),
+    ({"publish__verify_delay_secs": "0"}, "publish.verify_delay_secs", "from 1 to 3600"),
+    ({"health__descriptor_max_age_secs": "59"}, "health.descriptor_max_age_secs", "from 60 to 10800"),
+    ({"health__descriptor_max_age_secs": "600"}, "health.descriptor_max_age_secs", "refresh_interval_secs (600)"),
     ({"node__priority": "-1"}, "node.priority", "from 0 to 65535"),
     ({"node__clock_skew_tolerance_secs": "61"}, "node.clock_skew_tolerance_secs", "from 0 to 60"),
     ({"node__key": '"short"'}, "node.key", "must be 32 bytes in base64"),
@@ -274,6 +279,9 @@ class LoadTests(ConfigCase):
         self.assertEqual((config.local_port, config.listen), (8080, None))
         self.assertEqual((config.tor.mode, config.tor.control_password), ("managed", None))
         self.assertEqual(config.publish.refresh_interval_secs, 600)
+        publish = config.publish
+        self.assertEqual((publish.verify_mode, publish.verify_interval_secs), ("fetch", 300))
+        self.assertEqual((publish.verify_delay_secs, config.health.descriptor_max_age_secs), (60, 900))
         self.assertEqual((config.logging.format, config.logging.level), (None, "info"))
 
     def test_values(self) -> None:
@@ -295,6 +303,11 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.target.onion_address, OnionAddress.parse(ONION))
         self.assertEqual((config.target.port, config.target.tls_verify.form), (8443, "off"))
         self.assertEqual((config.shutdown_deadline_secs, config.publish.min_directories), (2.5, 8))
+
+    def test_age_follows_the_refresh(self) -> None:
+        """Who refreshes seldom need not say that descriptors may get older than usual."""
+        config = self.load(document(publish__refresh_interval_secs="2000"))
+        self.assertEqual(config.health.descriptor_max_age_secs, 3_000)
 
     def test_each_rule(self) -> None:
         """Each row of the table brings about its complaint, and no other."""

@@ -32,10 +32,6 @@ FRESH: Final = "NEWNYM"
 Report = Callable[[Failure, str], object]
 
 
-def nothing(failure: Failure, subject: str) -> None:
-    """Do nothing about a failure."""
-
-
 @dataclass(frozen=True)
 class LookoutSettings:
     """The visits, and the token of who may read the details, which stays the caller's."""

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.coordination.making import Tokens
 from rustbalance.health.canary import CanarySettings
 from rustbalance.health.canary_visit import Route
-from rustbalance.health.making import Lookout, LookoutSettings, Tors, nothing
+from rustbalance.health.making import Lookout, LookoutSettings, Tors
 from rustbalance.health.proof import credentials, token_key
+from rustbalance.health.repair import Failure
 from rustbalance.life import deferred
 from rustbalance.moment import Moment
 from rustbalance.ops.status import InstanceStatus
@@ -69,8 +70,11 @@ class LookoutTests(SynchronousTestCase):
         visits = CanarySettings(Route("x.onion", "/health"))
         settings = LookoutSettings(visits, None if token is None else Secret.copy_of(token))
         around = Tors(lambda: tors[0] if tors else None, lambda: tors)
-        clocks = lambda: Moment(0.0, 100.0)  # noqa: E731
-        return Lookout(settings, tokens, around, node, nothing, nothing, Clock(), bytes, clocks)
+        return Lookout(settings, tokens, around, node, self.note, self.note, Clock(), bytes, lambda: Moment(0.0, 100.0))
+
+    def note(self, failure: Failure, subject: str) -> None:
+        """Nothing fails here."""
+        self.fail(f"{failure} {subject}")
 
     def answer(self, lookout: Lookout, key: Secret) -> LocalAnswer:
         """Visit as a node with this key does."""

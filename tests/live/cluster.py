@@ -94,16 +94,28 @@ class Member:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the daemon and its Tors a signal."""
-        tors = [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
+        tors = self.tors()
         self.process.send(number)
-        for pid in tors:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        _signal(tors, number)
+
+    def kill_tors(self) -> None:
+        """Kill its Tors only."""
+        _signal(self.tors(), signal.SIGKILL)
+
+    def tors(self) -> list[int]:
+        """Return the process ids of its Tors."""
+        return [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
 
     @property
     def log(self) -> str:
         """What the daemon has said."""
         return (self.directory / "output.log").read_text()
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class ClusterTestCase(LiveTestCase):
@@ -115,7 +127,7 @@ class ClusterTestCase(LiveTestCase):
         """Make the site, the keys and all configurations."""
         self.directory = Path(tempfile.mkdtemp(prefix="rb-c-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-        site = TargetSite(reactor)
+        site = self.site = TargetSite(reactor)
         await site.start(self.directory / "site.sock")
         self.addCleanup(lambda: deferred(site.stop()))
         key = create_master_key(self.directory / "master.key")

@@ -178,7 +178,9 @@ class Parts:
             return None
         tokens, tors = None if talk is None else talk.tokens, Tors(self.tors.outside, lambda: self.tors.instances)
         failing, mended = self.repairs.report, self.repairs.recovered
-        return Lookout(settings, tokens, tors, status, failing, mended, self._reactor, os.urandom)
+        return Lookout(
+            settings, tokens, tors, status, lambda: self.verifier.look(), failing, mended, self._reactor, os.urandom
+        )
 
     def _make_care(self, status: Callable[[], NodeStatus]) -> Care:
         settings = care_settings(self._config, self.address.text)

@@ -10,11 +10,12 @@ does not serve the address if there is one; the scout forgets before each visit 
 or it would visit what was published hours ago.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import Service
+from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -23,13 +24,16 @@ from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
 from rustbalance.health.proof import NONCE
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End, Outcome, Verdict, Visits
-from rustbalance.life import Periodic, Tasks
+from rustbalance.life import Periodic, Tasks, within
 from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
+from rustbalance.ops.directories import DirectoryReport
 from rustbalance.ops.status import CanaryStatus, NodeStatus
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
 
+#: Seconds for asking the directories.
+LOOK: Final = 30.0
 #: How to make a visit: the route, where a Tor takes connections, what proves who visits, a nonce, the reactor.
 Visit = Callable[[Route, SocksAddress, Secret, bytes, Any], Awaitable[Outcome]]
 
@@ -63,14 +67,15 @@ class Surroundings:
     What the canary has to know of its node.
 
     ``way``: a Tor to go through, None when none serves. ``keys``: what visits and answers are proved by, ours first.
-    ``standing``: how many introduction circuits each Tor has that serves visitors. ``failing`` and ``mended`` take a
-    failure and its subject, as often as it is noticed and once it is over.
+    ``standing``: how many introduction circuits each Tor has that serves visitors; ``directories``: what they hold now.
+    ``failing`` and ``mended`` take a failure and its subject, as often as it is noticed and once it is over.
     """
 
     way: Callable[[], Way | None]
     keys: Callable[[], Sequence[Secret]]
     node: Callable[[], NodeStatus]
     standing: Callable[[], Awaitable[Mapping[str, int]]]
+    directories: Callable[[], Coroutine[Any, Any, DirectoryReport]]
     failing: Callable[[Failure, str], object]
     mended: Callable[[Failure, str], object]
 
@@ -213,7 +218,14 @@ class Canary(Service):
 
     async def _evidence(self) -> Evidence:
         standing = await self._around.standing()
-        return Evidence(self._around.node(), self._visits.ends, self._through or "", standing)
+        directories = await self._look()
+        return Evidence(self._around.node(), self._visits.ends, self._through or "", standing, directories)
+
+    async def _look(self) -> DirectoryReport | None:
+        try:
+            return await within(LOOK, self._reactor, self._around.directories())
+        except DeadlinePassed:
+            return None
 
     def _sources(self) -> frozenset[str]:
         """Return the nodes whose points are published, as far as we know."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End
+from rustbalance.ops.directories import DirectoryReport
 from rustbalance.ops.status import NodeStatus
 
 
@@ -24,12 +25,14 @@ class Evidence:
     ``ends``: how the visits in the row have ended. ``through``: the Tor that they went through.
 
     ``standing``: how many introduction circuits each Tor has that serves visitors, as far as it has said.
+    ``directories``: what they hold, None where that was not found out.
     """
 
     node: NodeStatus
     ends: tuple[End, ...]
     through: str
     standing: Mapping[str, int]
+    directories: DirectoryReport | None = None
 
     @property
     def publishes(self) -> bool:
@@ -99,9 +102,16 @@ def _publisher(evidence: Evidence) -> Diagnosis | None:
 
 
 def _directories(evidence: Evidence) -> Diagnosis | None:
-    if evidence.ends[-1] is not End.LOOKUP:
+    """What was just seen there says more than a visit that found no descriptor."""
+    report = evidence.directories
+    asked = [] if report is None else [row for row in report.rows if row.seat == report.asked]
+    bad = sum(not row.finding.good for row in asked)
+    if 2 * bad > len(asked):
+        sentence = f"{bad} of {len(asked)} directories do not have the descriptor that visitors ask for"
+        return _published(sentence, Failure.DESCRIPTOR_STALE, evidence)
+    if asked or evidence.ends[-1] is not End.LOOKUP:
         return None
-    return _published("the directories have no descriptor", Failure.DESCRIPTOR_STALE, evidence)
+    return _published("no directory has given a descriptor", Failure.DESCRIPTOR_STALE, evidence)
 
 
 def _nothing(evidence: Evidence) -> Diagnosis | None:

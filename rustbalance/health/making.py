@@ -4,7 +4,7 @@ Putting the canary together: the page and the visits to it, which know each othe
 Owns: which parts there are, and the keys. In: settings, the cluster's tokens, the node's Tors; out: ``Lookout``.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from rustbalance.health.proof import SIZE, token_key, visit_keys
 from rustbalance.health.repair import Failure
 from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
+from rustbalance.ops.directories import DirectoryReport
 from rustbalance.ops.status import SCOUT, NodeStatus
 from rustbalance.proxy.pages import Intercept
 from rustbalance.proxy.resources import ResourceIntercept
@@ -52,7 +53,7 @@ class Lookout:
     """
     ``canary`` is a service, to be started after the Tors; ``intercept`` makes what the front needs.
 
-    ``failing`` and ``mended`` take what the visits find out, see ``Surroundings``.
+    ``directories`` asks what they hold; ``failing`` and ``mended`` take what the visits find out, see ``Surroundings``.
 
     :raises rustbalance.cluster.keys.InvalidToken: a cluster token is too short.
     """
@@ -65,6 +66,7 @@ class Lookout:
         tokens: Tokens | None,
         tors: Tors,
         node: Callable[[], NodeStatus],
+        directories: Callable[[], Coroutine[Any, Any, DirectoryReport]],
         failing: Report,
         mended: Report,
         reactor: Any,
@@ -77,7 +79,7 @@ class Lookout:
         self._now = clocks
         self._ring = None if tokens is None else key_ring(tokens)
         self._lone = Secret.random(SIZE) if settings.token is None else token_key(settings.token)
-        around = Surroundings(self._way, self._keys, node, self._standing, failing, mended)
+        around = Surroundings(self._way, self._keys, node, self._standing, directories, failing, mended)
         self.canary = Canary(settings.visits, around, reactor, random_bytes, clocks)
 
     def intercept(self, instance: str, otherwise: Intercept) -> Intercept:

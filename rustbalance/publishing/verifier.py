@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 
 from rustbalance.life import Alarm, Tasks, deferred, pause
@@ -84,6 +84,7 @@ class Verifier(Service):
         self._posted: set[tuple[str, str]] = set()
         self._lasting: set[tuple[str, str]] = set()
         self._said: tuple[str, ...] = ()
+        self._waiting: list[Deferred[None]] = []
         outlook.watch(self)
 
     def stopService(self) -> None:
@@ -108,6 +109,15 @@ class Verifier(Service):
         """Begin to ask the directories, unless that is under way; return the report as it is by now."""
         if not self._running:
             self._begin(fetch=True)
+        return self.report()
+
+    async def look(self) -> DirectoryReport:
+        """Return what a check finds that is under way, or else begins now."""
+        if not self._running:
+            self._begin(fetch=True)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        await waiting
         return self.report()
 
     def report(self) -> DirectoryReport:
@@ -171,6 +181,9 @@ class Verifier(Service):
         again = found is not None and (found.problem is not None or any(row.posted_again for row in found.rows))
         self._table.checked(self._now(), again=again)
         self._arm()
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
 
     async def _check(self, *, fetch: bool) -> None:
         plan, publishes = self._outlook.plan, self._outlook.leading

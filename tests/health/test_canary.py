@@ -14,6 +14,7 @@ from rustbalance.health.proof import NONCE
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End, Outcome
 from rustbalance.moment import Moment
+from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
 from rustbalance.ops.status import NodeStatus
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
@@ -22,6 +23,8 @@ from tests.health.status import cluster, node
 PASSED = Outcome(End.PASSED, "200, status=ok", 1.5, "alpha", "primary")
 FAILED = Outcome(End.LATE, "nothing came in time", 30.0)
 LOST = Outcome(End.LOOKUP, "onion service descriptor not found", 3.0)
+
+NOBODY_ASKED = DirectoryReport(number=0, running=False, publishes=True)
 
 
 class CanaryTests(SynchronousTestCase):
@@ -38,6 +41,8 @@ class CanaryTests(SynchronousTestCase):
         self.node: NodeStatus = node()
         self.reports: list[tuple[str, Failure, str]] = []
         self.standing: dict[str, int] = {"primary": 3}
+        self.report: DirectoryReport | Deferred[DirectoryReport] = NOBODY_ASKED
+        self.looks: list[float] = []
         self.log: list[Any] = []
         observe: Any = self.log.append
         globalLogPublisher.addObserver(observe)
@@ -50,6 +55,7 @@ class CanaryTests(SynchronousTestCase):
                 keys=lambda: [Secret(32)],
                 node=lambda: self.node,
                 standing=self.count,
+                directories=self.look,
                 failing=lambda failure, subject: self.reports.append(("failing", failure, subject)),
                 mended=lambda failure, subject: self.reports.append(("mended", failure, subject)),
             ),
@@ -78,6 +84,11 @@ class CanaryTests(SynchronousTestCase):
     async def count(self) -> Mapping[str, int]:
         """Count introduction circuits."""
         return self.standing
+
+    async def look(self) -> DirectoryReport:
+        """Ask the directories."""
+        self.looks.append(self.clock.seconds())
+        return await self.report if isinstance(self.report, Deferred) else self.report
 
     def random(self, size: int) -> bytes:
         """Draw another number each time."""
@@ -171,9 +182,26 @@ class CanaryTests(SynchronousTestCase):
         self.assertEqual(
             self.said(LogLevel.warn),
             [
-                "Visits to the address still fail: the directories have no descriptor",
+                "Visits to the address still fail: no directory has given a descriptor",
                 "Visits to the address still fail: no introduction point of our Tor (primary) stands",
             ],
+        )
+
+    def test_directories(self) -> None:
+        """They are asked from the alarm on, and not waited for longer than is reasonable."""
+        row = DirectoryRow(seat="first", directory="A", finding=Finding.STALE)
+        self.report = DirectoryReport(number=1, running=False, publishes=True, asked="first", rows=(row,))
+        self.outcome = FAILED
+        self.run_until(420)
+        self.assertEqual(self.looks, [])
+        self.run_until(540)
+        self.assertEqual((self.looks, self.reports), ([540.0], [("failing", Failure.DESCRIPTOR_STALE, "")]))
+        self.report = Deferred()
+        self.run_until(689)
+        self.assertEqual(len(self.reports), 1)
+        self.run_until(690)
+        self.assertEqual(
+            self.reports[1:], [("mended", Failure.DESCRIPTOR_STALE, ""), ("failing", Failure.UNREACHABLE, "")]
         )
 
     def test_nothing_to_repair(self) -> None:

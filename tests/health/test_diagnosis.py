@@ -10,20 +10,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
 from rustbalance.health.repair import PLANS, Failure
 from rustbalance.health.visits import End
+from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
 from tests.health.status import cluster, descriptor, instance, node
 
 SCOUT = replace(instance("scout"), serves_visitors=False)
 
 
-def found(*ends: End, standing: dict[str, int] | None = None, **changes: Any) -> tuple[Failure | None, str]:
+def found(*ends: End, **changes: Any) -> tuple[Failure | None, str]:
     """Return the failure and its subject."""
-    diagnosis = diagnosed(*ends, standing=standing, **changes)
+    diagnosis = diagnosed(*ends, **changes)
     return diagnosis.failure, diagnosis.subject
 
 
-def diagnosed(*ends: End, standing: dict[str, int] | None = None, **changes: Any) -> Diagnosis:
+def diagnosed(
+    *ends: End, standing: dict[str, int] | None = None, directories: DirectoryReport | None = None, **changes: Any
+) -> Diagnosis:
     """Return the diagnosis of a node that is well but for C{changes}."""
-    return diagnose(Evidence(node(**changes), ends or (End.LATE,), "scout", standing or {}))
+    return diagnose(Evidence(node(**changes), ends or (End.LATE,), "scout", standing or {}, directories))
+
+
+def report(seat: Any, *findings: Finding) -> DirectoryReport:
+    """Return what was found at the directories of the descriptor C{seat}; visitors ask for the first one."""
+    rows = tuple(DirectoryRow(seat=seat, directory=str(n), finding=one) for n, one in enumerate(findings))
+    return DirectoryReport(number=1, running=False, publishes=True, asked="first", rows=rows)
 
 
 class DiagnosisTests(SynchronousTestCase):
@@ -65,8 +74,20 @@ class DiagnosisTests(SynchronousTestCase):
         self.assertEqual(found(End.LATE, End.LOOKUP), (Failure.DESCRIPTOR_STALE, ""))
         self.assertEqual(found(End.LOOKUP, cluster=cluster(beta="healthy")), (Failure.DESCRIPTOR_STALE, ""))
         other = diagnosed(End.LOOKUP, descriptors=(), cluster=cluster(publisher="beta", beta="healthy"))
-        self.assertEqual(other, Diagnosis("the directories have no descriptor; node beta publishes"))
+        self.assertEqual(other, Diagnosis("no directory has given a descriptor; node beta publishes"))
         self.assertEqual(found(End.LOOKUP, End.LATE), (Failure.UNREACHABLE, ""))
+
+    def test_what_directories_hold(self) -> None:
+        """What was seen at the directories counts for more than how a visit ended, if it is what visitors ask for."""
+        bad = [Finding.STALE, Finding.MISSING, Finding.SILENT, Finding.UNREADABLE, Finding.UNCONFIRMED]
+        good = [Finding.VERIFIED, Finding.NEWER, Finding.VERIFIED]
+        few = diagnosed(End.LATE, directories=report("first", *bad, *good))
+        self.assertEqual((few.failure, few.subject), (Failure.DESCRIPTOR_STALE, ""))
+        self.assertIn("5 of 8 directories", few.sentence)
+        enough = report("first", *bad[:4], *good, Finding.VERIFIED)
+        self.assertEqual(found(End.LOOKUP, directories=enough), (Failure.UNREACHABLE, ""))
+        self.assertEqual(found(End.LATE, directories=report("second", *bad)), (Failure.UNREACHABLE, ""))
+        self.assertEqual(found(End.LOOKUP, directories=report("first")), (Failure.DESCRIPTOR_STALE, ""))
 
     def test_nothing_found(self) -> None:
         """All seems well, and yet: that is a failure of its own, for the publisher to do something about."""

@@ -15,6 +15,7 @@ from rustbalance.health.proof import credentials, token_key
 from rustbalance.health.repair import Failure
 from rustbalance.life import deferred
 from rustbalance.moment import Moment
+from rustbalance.ops.directories import DirectoryReport
 from rustbalance.ops.status import InstanceStatus
 from rustbalance.proxy.pages import PAGES, LocalAnswer, answer_reserved
 from rustbalance.proxy.request import parse_request
@@ -70,7 +71,13 @@ class LookoutTests(SynchronousTestCase):
         visits = CanarySettings(Route("x.onion", "/health"))
         settings = LookoutSettings(visits, None if token is None else Secret.copy_of(token))
         around = Tors(lambda: tors[0] if tors else None, lambda: tors)
-        return Lookout(settings, tokens, around, node, self.note, self.note, Clock(), bytes, lambda: Moment(0.0, 100.0))
+        return Lookout(
+            settings, tokens, around, node, self.look, self.note, self.note, Clock(), bytes, lambda: Moment(0.0, 100.0)
+        )
+
+    async def look(self) -> DirectoryReport:
+        """Nobody asks."""
+        raise NotImplementedError
 
     def note(self, failure: Failure, subject: str) -> None:
         """Nothing fails here."""

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.life import deferred
 from rustbalance.moment import Moment
 from rustbalance.onion.plan import Seat
 from rustbalance.ops.directories import DirectoryReport, Finding
@@ -225,6 +226,18 @@ class VerifierTests(VerifierCase):
         self.later(400)
         self.assertEqual(self.posts, [])
         self.assertEqual(self.verifier.problems(), ())
+
+    def test_look(self) -> None:
+        """Whoever wants to know waits for the check that is under way, or for one that begins with that."""
+        self.publish()
+        looks = [deferred(self.verifier.look()) for _ in range(2)]
+        self.assertNoResult(looks[0])
+        self.assertEqual(sorted(self.later(2)), list(HOLDERS))
+        for look in looks:
+            self.assertTrue(self.successResultOf(look).good)
+        again = deferred(self.verifier.look())
+        self.assertEqual(sorted(self.later(2)), list(HOLDERS))
+        self.assertEqual(self.successResultOf(again).number, 2)
 
     def test_stop(self) -> None:
         """Stopping ends a check without a word."""

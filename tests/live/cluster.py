@@ -49,6 +49,7 @@ identity_key_path = "{key}"
 [target]
 address = "unix:{target}"
 [tor]
+standby_mode = "off"
 torrc_include = "{include}"
 [coordination]
 mode = "direct"
@@ -103,8 +104,9 @@ class Member:
         _signal(self.tors(), signal.SIGKILL)
 
     def tors(self) -> list[int]:
-        """Return the process ids of its Tors."""
-        return [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
+        """Return the process ids of its Tors, which are the daemon's children."""
+        daemon = self.process.pid
+        return [int(pid) for pid in Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
 
     @property
     def log(self) -> str:

@@ -165,7 +165,9 @@ class Parts:
     def _make_front(self) -> Front:
         standby, intercept = Side.STANDBY.value, self._intercept(Side.PRIMARY.value)
         others = {standby: Entrance(standby_entrance(self._config), self._intercept(standby))} if self.lookout else {}
-        return Front(proxy_settings(self._config), self.tors, self._reactor, intercept, others)
+        front = Front(proxy_settings(self._config), self.tors, self._reactor, intercept, others)
+        self.tors.pair.subscribe(lambda _: front.renew())
+        return front
 
     def _intercept(self, instance: str) -> Intercept:
         """Return what sees the requests first that come through the Tor ``instance``."""

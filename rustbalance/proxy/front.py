@@ -123,6 +123,10 @@ class Front(Service):
         way = settings.connect_timeout if patient else min(seconds, settings.connect_timeout)
         return (await ask(self._shared, request, self._reactor, way, seconds)).status
 
+    def renew(self) -> None:
+        """Take new connections to the target from now on: the way there has changed. Running requests go on."""
+        self._shared.pool.renew()
+
     def privilegedStartService(self) -> None:
         """
         Listen, before anybody is told where.

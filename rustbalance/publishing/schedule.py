@@ -217,7 +217,7 @@ class Schedule:
             return
         yield self._patience_until()
         yield self._keys_since + self.settings.rotation_grace
-        yield self._last_at + self._gap
+        yield self._free_at()
         if self._retry_at is not None:
             yield self._retry_at
         if self._last is not None:
@@ -235,7 +235,7 @@ class Schedule:
         reason = self._reason(now) if self._leading else None
         if reason is None or self._building is not None or self._plan is None:
             return
-        if now.mono < self._last_at + self._gap or not self._good_enough(now):
+        if now.mono < self._free_at() or not self._good_enough(now):
             return
         self._building = Issue(self._outline, _keys(self._plan))
         self._asked = self._unfinished = False
@@ -248,6 +248,11 @@ class Schedule:
             )
         self.urgency.attempted([key for key, _ in self._building.keys], now)
         yield Publish(reason)
+
+    def _free_at(self) -> float:
+        """Return when the next publish may follow the last: not long after, when points that are out are dead."""
+        lost = self._last is not None and self._outline.auth_keys < self._last.outline.auth_keys
+        return self._last_at + (min(self._gap, self.settings.gap_loss) if lost else self._gap)
 
     def _good_enough(self, now: Moment) -> bool:
         answer = self.answer(now)

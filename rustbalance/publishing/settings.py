@@ -39,6 +39,7 @@ class PublishSettings:
     rotation_grace: float = 1.5
     gap_least: float = 1.0
     gap_most: float = 30.0
+    gap_loss: float = 5.0
     read_quick: float = 0.25
     read_slow: float = 10.0
     eager: float = 5.0

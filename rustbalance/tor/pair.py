@@ -15,7 +15,7 @@ from twisted.logger import Logger, LogLevel
 
 from rustbalance.life import Hurried, Periodic, Tasks
 from rustbalance.ops.status import PairStatus
-from rustbalance.tor.control import TorControl
+from rustbalance.tor.control import ControlError, TorControl
 from rustbalance.tor.events import Event
 from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.instance import TorInstance
@@ -176,16 +176,31 @@ class TorPair(Service):
         if not self._runs(side):
             return
         reason = await knock(self._places[side], self._reactor, LOOK)
+        if reason is not None:
+            self._deaf.add(side)
+            await self._lives(side)
         if not self._runs(side):
             return
         if reason is not None:
-            self._deaf.add(side)
             self.down(side, TorFailure.SOCKS, reason)
         elif side in self._deaf:
             self._deaf.discard(side)
             self.up(side)
         elif side is Side.PRIMARY:
             self._feed(self._machine.looked)
+
+
+    async def _lives(self, side: Side) -> None:
+        """Ask for a sign of life: one that hangs altogether is not to be told by its SOCKS port."""
+        instance = self._instances.get(side)
+        control = None if instance is None else instance.control
+        if instance is None or control is None:
+            return
+        try:
+            await control.bootstrap()
+        except ControlError as error:
+            if control is instance.control:
+                instance.failed(str(error), error.failure)
 
 
 class _Ear:

@@ -248,6 +248,19 @@ class ChangeTests(ScheduleTestCase):
         self.schedule.built(FOREVER, at(100.3))
         self.assertEqual(self.run_until(110, 100.3), [])
 
+    def test_dead_points_do_not_wait_long(self) -> None:
+        """However often points have changed of late, those that are gone are taken back within five seconds."""
+        self.serve()
+        second = 100.0
+        for step in range(6):
+            self.schedule.points(outline(10 * step, 10 * step + 1, 10 * step + 2), at(second))
+            [(second, _)] = self.run_until(second + 40, second)[:1] or [(second, "")]
+            self.schedule.built(FOREVER, at(second))
+        self.schedule.points(outline(50, 51), at(second + 1))
+        [(when, why)] = self.run_until(second + 20, second + 1)
+        self.assertLessEqual(when - second, 5.0)
+        self.assertEqual(why, "the introduction points changed")
+
     def test_new_period_with_the_old_points(self) -> None:
         """When the points stay as they are the new keys are published with them after a short wait."""
         self.serve()

@@ -117,6 +117,7 @@ class PairTests(PairCase):
         self.broken[PRIMARY] = "silent"
         self.pair.socks_failed(PRIMARY, "silent")
         self.pair.socks_failed(PRIMARY, "silent")
+        self.settle()
         self.assertEqual((self.pair.active, self.pair.socks), (self.standby, (STANDBY, PRIMARY)))
         self.later(20)
         self.assertEqual(self.heard, ["primary", "standby"])
@@ -125,6 +126,19 @@ class PairTests(PairCase):
         self.assertEqual(self.pair.status().phase, "probation")
         self.later(3 * LOOK)
         self.assertEqual(self.heard, ["primary", "standby", "primary"])
+
+    def test_hangs_altogether(self) -> None:
+        """When the control port hangs as well as the SOCKS port, it is the control port that is said to have failed."""
+        self.start()
+        self.primary.tor.hung = True
+        self.broken[PRIMARY] = "silent"
+        with capturedLogs() as logs:
+            self.pair.socks_failed(PRIMARY, "silent")
+            self.assertEqual(self.pair.socks, (STANDBY, PRIMARY))
+            self.later(8)
+        self.assertIs(self.pair.active, self.standby)
+        [said] = [str(formatEvent(event)) for event in logs if "text" in event]
+        self.assertIn("Primary Tor control port failed (hung)", said)
 
     def test_a_stream_that_failed(self) -> None:
         """One stream that failed on a SOCKS port that answers costs that port its turn, for a moment, and no more."""

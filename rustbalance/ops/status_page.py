@@ -23,6 +23,7 @@ from rustbalance.ops.status import (
     MemberStatus,
     MemoryStatus,
     NodeStatus,
+    PairStatus,
     ProxyStatus,
 )
 
@@ -64,7 +65,7 @@ def page(status: NodeStatus) -> RenderableType:
         _head(status),
         *_problems(status),
         *_cluster(status.cluster),
-        _instances(status.instances),
+        _instances(status.instances, status.pair),
         _descriptors(status.descriptors),
         *_canary(status.canary),
         _here(status.proxy, status.memory),
@@ -141,12 +142,13 @@ def _mesh(cluster: ClusterStatus) -> Table:
     return table
 
 
-def _instances(instances: tuple[InstanceStatus, ...]) -> Padding:
+def _instances(instances: tuple[InstanceStatus, ...], pair: PairStatus | None) -> Padding:
+    active = None if pair is None else pair.active
     table = _table("Tor", "state", "bootstrap", "version", "pid", "restarts", right=("pid", "restarts"))
     for one in instances:
         _row(
             table,
-            f"{one.name} ({one.mode})",
+            f"{one.name} ({one.mode})" + (", in use" if one.name == active else ""),
             Text(one.phase, style="green" if one.phase == "serving" else "yellow"),
             f"{one.bootstrap_percent} %  {one.bootstrap_summary}",
             one.tor_version or "-",

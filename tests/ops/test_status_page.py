@@ -15,6 +15,7 @@ from rustbalance.ops.status import (
     MemberStatus,
     MemoryStatus,
     NodeStatus,
+    PairStatus,
     ProxyStatus,
     Sighting,
 )
@@ -209,6 +210,13 @@ class PageTests(SynchronousTestCase):
         self.assertIn("! Tor (primary) is bootstrapping at 45 %", shown)
         for part in ("2 of 8", "never", "NOT all locked"):
             self.assertIn(part, tables)
+
+    def test_the_one_in_use(self) -> None:
+        """Of the two Tors that serve, the one is marked that is asked and that streams go through."""
+        pair = PairStatus(active="standby", phase="standby", switches=1)
+        shown = printed(page(status(instances=(instance(), instance(name="standby")), pair=pair)))
+        self.assertIn("standby (managed), in use", shown)
+        self.assertNotIn("primary (managed), in use", shown)
 
     def test_narrow(self) -> None:
         """On 80 columns nothing that matters is cut off."""

@@ -1,5 +1,6 @@
 """A target that dies, a node that is drained, a node with everything broken: on real nodes."""
 
+import signal
 import sys
 from pathlib import Path
 from shutil import which
@@ -11,7 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from rustbalance.config import find_places
 from rustbalance.lab.site import PAGE
-from rustbalance.life import deferred, pause
+from rustbalance.life import deferred, pause, within
 from rustbalance.ops.control_client import ask
 from rustbalance.ops.draining import Draining
 from rustbalance.ops.status import Health, NodeStatus
@@ -84,6 +85,42 @@ class TargetTests(NodeTestCase):
     def log(self) -> str:
         """What the daemon has said."""
         return (self.directory / "node" / "output.log").read_text()
+
+
+class StopTests(NodeTestCase):
+    """The daemon is told to stop."""
+
+    async def test_deadline(self) -> None:
+        """
+        In the middle of a download that would take far too long: nobody else is let in, the lease is released, the
+        download is broken off at the deadline, and the daemon ends with status 0 and leaves nothing behind.
+        """
+        await self.prepare()
+        await self.serving()
+        await self.page()
+        child, status = self.node.child, await self.node.status()
+        assert child is not None
+        assert status is not None
+        download = deferred(self.visitors.fetch(self.node.onion_address, "/big?bytes=1000000000"))
+        while not self.site.asked["/big"]:
+            await pause(reactor, 0.02)
+        began = reactor.seconds()
+        child.send(signal.SIGTERM)
+        while (self.directory / "node" / "state" / "front.sock").exists():
+            self.assertLess(reactor.seconds() - began, 3.0, "the front still lets visitors in")
+            await pause(reactor, 0.02)
+        closed = reactor.seconds() - began
+        await within(15.0, reactor, child.gone())
+        ended = reactor.seconds() - began
+        self.assertEqual(child.returncode, 0, child.tail)
+        self.assertLessEqual(ended, 11.0)
+        self.assertFalse((await download).ok)
+        self.assertIn("Released lease", child.tail)
+        left = [path for path in self.directory.rglob("*") if path.is_socket() and path != self.target]
+        self.assertEqual(left, [])
+        running = [tor.pid for tor in status.instances if tor.pid is not None and Path(f"/proc/{tor.pid}").exists()]
+        self.assertEqual(running, [])
+        figure(f"SIGTERM: nobody is let in after {closed:.2f} s; it ends after {ended:.1f} s (10 s are allowed)")
 
 
 class DrainTests(ClusterTestCase):

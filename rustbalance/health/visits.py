@@ -16,9 +16,9 @@ from typing import Final
 from rustbalance.moment import Moment
 from rustbalance.ops.status import Sighting
 
-#: A node has been overlooked when so many visits for each node that has points were answered by others: if all are
-#: well, that happens to one node in 160,000.
-PATIENCE: Final = 12
+#: A node has been overlooked when so many visits for each node that has points were answered by others. Points are not
+#: asked all alike, but where all are well even a node that gets a third of its share is overlooked once in 3,000 times.
+PATIENCE: Final = 24
 
 
 class End(StrEnum):

@@ -255,7 +255,7 @@ class CanaryTests(SynchronousTestCase):
     def test_overlooked(self) -> None:
         """A node whose points are published and which never answers is a problem, though all visits pass."""
         self.node = node(cluster=cluster(beta="healthy"))
-        self.run_until(300 + 24 * 120)
+        self.run_until(300 + 48 * 120)
         self.assertEqual(self.canary.problems(), ("node beta has published points, but answers no visits",))
 
     def test_nothing_secret(self) -> None:

@@ -215,18 +215,22 @@ class TableTests(ClusterTestCase):
     """Three nodes with the canary on."""
 
     async def test_all_are_seen(self) -> None:
-        """Each node sees all three of them answer, provably, within 60 visits."""
+        """Each node sees all three of them answer, provably, within 60 visits, and each through its two Tors."""
         await self.prepare()
         for member in self.members.values():
-            with member.config.open("a") as file:
-                file.write("[canary]\nenabled = true\ninterval_secs = 1\nstartup_delay_secs = 5\n")
+            text = member.config.read_text().replace('standby_mode = "off"', 'standby_mode = "service"')
+            canary = "[canary]\nenabled = true\ninterval_secs = 1\nstartup_delay_secs = 5\n"
+            member.config.write_text(text + canary)
         self.start()
-        await self.until("nine points published", lambda found: published_points(found) >= 9, 120)
+        await self.until("all points published", lambda found: published_points(found) == 18, 120)
         started = {name: _visits(status) for name, status in (await self.statuses()).items()}
         await self.until("everybody has seen everybody", _all_seen, 240)
         took = {name: _visits(status) - started[name] for name, status in (await self.statuses()).items()}
         figure(f"visits until a node has seen all three: {sorted(took.values())}")
         self.assertLessEqual(max(took.values()), MOST_VISITS)
+        await self.until("and through both Tors of each", _both_seen, 240)
+        took = {name: _visits(status) - started[name] for name, status in (await self.statuses()).items()}
+        figure(f"visits until it has seen both Tors of all three: {sorted(took.values())}")
 
     async def statuses(self) -> dict[str, NodeStatus]:
         """Return what all nodes say about themselves."""
@@ -242,3 +246,9 @@ def _visits(status: NodeStatus) -> int:
 def _all_seen(found: dict[str, NodeStatus]) -> bool:
     seen = [{one.node for one in status.canary.seen} for status in found.values() if status.canary is not None]
     return len(seen) == len(NODES) and all(nodes == set(NODES) for nodes in seen)
+
+
+def _both_seen(found: dict[str, NodeStatus]) -> bool:
+    wanted = {(node, instance) for node in NODES for instance in ("primary", "standby")}
+    seen = [{(one.node, one.instance) for one in status.canary.seen} for status in found.values() if status.canary]
+    return len(seen) == len(NODES) and all(pairs == wanted for pairs in seen)

@@ -61,5 +61,5 @@ class VerifySettings:
     interval: float = 300.0
     delay: float = 60.0
     deadline: float = 20.0
-    looks: int = 3
+    looks: int = 2
     pause: float = 2.0

@@ -92,7 +92,7 @@ class Hearsay:
 @dataclass
 class Round:
     """
-    One check: directories are asked as long as ``targets`` names any, a few times over.
+    One check: all directories are asked, then those that are ``doubtful`` once more.
 
     ``standings``: by blinded key, what the directories of each descriptor of ``plan`` should hold at the beginning;
     what is published meanwhile can only be newer. ``publishes``: whether we have the confirmations at hand.
@@ -111,10 +111,13 @@ class Round:
             return self.named
         return next(seat for seat in self.plan if seat.seat is self.plan.visited)
 
-    def targets(self) -> tuple[str, ...]:
-        """Return the directories to ask: first each, then those whose answer was not good."""
-        unasked = tuple(each for each in self.asked.directories if each not in self.answers)
-        return unasked or tuple(row.directory for row in self._asked_rows() if not row.finding.good)
+    def unasked(self) -> tuple[str, ...]:
+        """Return the directories that have not been asked yet; more may come when it turns out what was asked for."""
+        return tuple(each for each in self.asked.directories if each not in self.answers)
+
+    def doubtful(self) -> tuple[str, ...]:
+        """Return the directories whose answer was not good."""
+        return tuple(row.directory for row in self._asked_rows() if not row.finding.good)
 
     def take(self, answers: Iterable[Answer]) -> None:
         """These are the answers of those who were asked."""

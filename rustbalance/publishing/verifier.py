@@ -204,12 +204,11 @@ class Verifier(Service):
         return {blinded: standing for blinded, standing in found.items() if standing is not None}
 
     async def _ask(self, look: Round) -> str | None:
-        """Ask until nobody is left to ask, a few times; return why nobody could be asked, None when somebody was."""
-        for attempt in range(self._settings.looks):
-            targets = look.targets()
-            if not targets:
-                break
-            if attempt:
+        """Ask all, and again who is doubtful; return why nobody could be asked, None when somebody was."""
+        looks = 1
+        while targets := look.unasked() or (look.doubtful() if looks < self._settings.looks else ()):
+            if not look.unasked():
+                looks += 1
                 await pause(self._reactor, self._settings.pause)
             tor = self._outside()
             if tor is None or tor.control is None:

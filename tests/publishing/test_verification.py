@@ -111,9 +111,9 @@ class RoundTests(SynchronousTestCase):
 
     def test_all_good(self) -> None:
         """Each directory of the descriptor that clients fetch is asked once; the other is known by confirmations."""
-        self.assertEqual(self.round.targets(), ALL)
+        self.assertEqual(self.round.unasked(), ALL)
         self.round.take(gave(each, 7) for each in ALL)
-        self.assertEqual(self.round.targets(), ())
+        self.assertEqual((self.round.unasked(), self.round.doubtful()), ((), ()))
         self.assertEqual(set(findings(self.rows()).values()), {Finding.VERIFIED})
         self.assertEqual(set(findings(self.rows(), Seat.SECOND).values()), {Finding.CONFIRMED})
         self.assertEqual(lost(self.rows(), PLAN.first), ())
@@ -121,12 +121,12 @@ class RoundTests(SynchronousTestCase):
     def test_visited(self) -> None:
         """In the other half of the day it is the other descriptor's directories that are asked."""
         visited = Round(planned(Seat.SECOND, ALL, (D, E)), self.standings, publishes=True)
-        self.assertEqual(visited.targets(), (D, E))
+        self.assertEqual(visited.unasked(), (D, E))
 
     def test_second_look(self) -> None:
         """Whoever was silent, stale or missing is asked again, and its last answer counts."""
         self.round.take([gave(A, 7), gave(B, 6), failed(C), failed(D, "no answer", None)])
-        self.assertEqual(self.round.targets(), (B, C, D))
+        self.assertEqual((self.round.unasked(), self.round.doubtful()), ((), (B, C, D)))
         self.round.take([gave(B, 7), failed(C), gave(D, 8)])
         self.assertEqual(findings(self.rows()), {
             "A": Finding.VERIFIED, "B": Finding.VERIFIED, "C": Finding.MISSING, "D": Finding.NEWER,
@@ -142,9 +142,9 @@ class RoundTests(SynchronousTestCase):
         """The answers decide which descriptor was asked for: those still unasked of its directories come next."""
         ahead = Round(planned(first=(A, B, C), second=(B, C, D)), self.standings, publishes=True)
         ahead.take(gave(each, 7, PLAN.second) if each != A else failed(A, seat=PLAN.second) for each in (A, B, C))
-        self.assertEqual(ahead.targets(), (D,))
+        self.assertEqual(ahead.unasked(), (D,))
         ahead.take([gave(D, 7, PLAN.second)])
-        self.assertEqual(ahead.targets(), ())
+        self.assertEqual((ahead.unasked(), ahead.doubtful()), ((), ()))
         rows = ahead.rows(self.standings)
         self.assertEqual(set(findings(rows, Seat.SECOND).values()), {Finding.VERIFIED})
         self.assertEqual(set(findings(rows, Seat.FIRST).values()), {Finding.CONFIRMED})
@@ -229,7 +229,7 @@ class RoundProperties(SynchronousTestCase):
             self.assertEqual(len(rows), 8)
             good = {row.directory for row in rows if row.seat == "first" and row.finding.good}
             self.assertEqual(good, {name for name, answer in by_name.items() if isinstance(answer, int) and answer > 6})
-            self.assertLessEqual(set(found.targets()), set(ALL) - good)
+            self.assertEqual(set(found.doubtful()), set(ALL) - good)
 
         check()
 

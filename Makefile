@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 TRIAL := $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
-UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' | sort)
+UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/live/*' -not -path 'tests/drills/test_drill_*' | sort)
 FIGURES = $(addprefix tests.live.test_,cluster partition cluster_tor cluster_wireguard join)
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes -q --custom-compile-command "make lock"
 
-.PHONY: help venv system lint format types unit live test figures sim sim-all sim-scale demo soak bench lock clean
+.PHONY: help venv system lint format types unit live test figures drills sim sim-all sim-scale demo soak bench lock clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ sim-scale: venv             ## 100 nodes for one simulated hour: the measurement
 	$(BIN)/python -m tests.sim.scale $(ARGS)
 
 test: system lint types unit live  ## everything that must be green
+
+drills: system              ## break everything once, watch it mend itself, write docs/reliability.md
+	$(BIN)/python -m tests.drills
 
 demo: system                ## a private Tor network with two nodes: make demo ARGS="--nodes 3 --seconds 90 --check"
 	@$(BIN)/rustbalance lab up $(ARGS)

@@ -11,9 +11,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rustbalance.moment import Moment
 
@@ -48,6 +49,54 @@ def within(seconds: float, reactor: IReactorTime, work: Coroutine[Any, Any, T] |
     """
     waiting = work if isinstance(work, Deferred) else deferred(work)
     return waiting.addTimeout(seconds, reactor)
+
+
+def attentively(seconds: float, reactor: IReactorTime, work: Deferred[T]) -> Deferred[T]:
+    """
+    Give ``work`` a deadline, as ``within`` does, that passes only while we look.
+
+    After a time in which this process or the whole machine stood still, timers are due before anything that has
+    arrived meanwhile is read. The deadline comes in two halves, so that there is time to read it.
+
+    :raises twisted.internet.defer.TimeoutError: (in the Deferred) when it is not done in ``seconds``.
+    """
+    missed: list[bool] = []
+
+    async def watch() -> None:
+        await pause(reactor, seconds / 2)
+        await pause(reactor, seconds / 2)
+        missed.append(True)
+        work.cancel()
+
+    def over(result: T | Failure) -> T | Failure:
+        watching.cancel()
+        if missed and isinstance(result, Failure) and result.check(CancelledError):
+            raise TimeoutError(f"not within {seconds:g} s")
+        return result
+
+    watching = deferred(watch())
+    watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    return work.addBoth(over)
+
+
+class Alarm:
+    """Calls ``ring`` once, some time after it was last set."""
+
+    def __init__(self, reactor: IReactorTime, ring: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._ring = ring
+        self._call: IDelayedCall | None = None
+
+    def set(self, seconds: float) -> None:
+        """Ring in ``seconds``, and not when it was to ring before."""
+        self.clear()
+        self._call = self._reactor.callLater(seconds, self._ring)
+
+    def clear(self) -> None:
+        """Do not ring."""
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
 
 
 class Tasks:

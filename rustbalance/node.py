@@ -1,16 +1,15 @@
 """
 The node: everything that runs on one machine to serve the address.
 
-Owns: the order in which the parts start and stop, and the picture of the whole. In: the path of the configuration;
-out: a service for twistd. Secrets are loaded when it starts, which is after twistd has become a daemon, and wiped when
-the last part has stopped.
+Owns: starting and stopping the parts that ``building`` makes, signals, and the picture of the whole. In: the path of
+the configuration; out: a service for twistd. Secrets are loaded when it starts, which is after twistd has become a
+daemon, and wiped when the last part has stopped.
 
 Stopping goes from the outside in: the other nodes are told and publishing ends, visitors are let finish, then Tor goes,
 last the control socket.
 """
 
 import gc
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -24,27 +23,17 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from rustbalance import __version__
-from rustbalance.config import Config, ConfigError, check_master_address, load_config
-from rustbalance.coordination.making import Mesh, coordination, key_ring
-from rustbalance.coordination.node_key import node_key
-from rustbalance.coordination.service import Coordination, source_of
+from rustbalance.building import Parts
+from rustbalance.config import Config, ConfigError, load_config
 from rustbalance.files import UnsafePath, private_directory
-from rustbalance.joining.making import Door, remembered
-from rustbalance.joining.records import Joining, StateDamaged
-from rustbalance.key_files import KeyFileError, load_master_key
+from rustbalance.joining.records import StateDamaged
+from rustbalance.key_files import KeyFileError
 from rustbalance.life import OrderedServices, now
 from rustbalance.mesh.stream_carrier import UnusableAddress
-from rustbalance.onion.keys import MasterKey
-from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.lock import Lock
 from rustbalance.ops.status import MemoryStatus, NodeStatus, judge
-from rustbalance.ops.verbs import Verbs
-from rustbalance.proxy.front import Front
-from rustbalance.proxy.pages import answer_reserved
-from rustbalance.proxy.socks import SocksAddress
+from rustbalance.ops.summary import summarize
 from rustbalance.proxy.tls import BadAuthorities
-from rustbalance.publishing.counters import RevisionStore
-from rustbalance.publishing.publisher import Publisher
 from rustbalance.secrets import (
     MemoryNotLocked,
     everything_locked,
@@ -53,20 +42,7 @@ from rustbalance.secrets import (
     require_locking,
     wipe_all,
 )
-from rustbalance.tor.external import ExternalTor
-from rustbalance.tor.instance import TorInstance
-from rustbalance.tor.managed import ManagedTor
 from rustbalance.tor.torrc import SocketPathTooLong
-from rustbalance.wiring import (
-    coordination_settings,
-    external_settings,
-    join_settings,
-    managed_settings,
-    mesh,
-    proxy_settings,
-    publish_settings,
-    socks_address,
-)
 
 #: What can be wrong at the start that the operator can mend: told in one line, without a traceback.
 EXPECTED = (
@@ -151,20 +127,21 @@ class NodeService(OrderedServices):
     def stopService(self) -> Deferred[None]:
         """Stop the parts in turn, then wipe every secret; a Tor that breaks meanwhile is not worth a word."""
         if self.services:
-            self._tor.wind_down()
+            self._parts.wind_down()
         return super().stopService().addBoth(self._stopped)
 
     def status(self) -> NodeStatus:
         """Return the picture of the node."""
-        instances = tuple(tor.status() for tor in (self._tor, self._scout) if tor is not None)
-        descriptors, proxy = self._publisher.status(), self._front.status()
-        cluster = self._coordination.status()
-        found = (*self._publisher.problems(), *(() if self._door is None else self._door.problems()))
-        health, problems = judge(instances, descriptors, proxy, found, cluster)
+        parts = self._parts
+        instances = tuple(tor.status() for tor in parts.tors.instances)
+        descriptors = parts.verifier.status(parts.publisher.status())
+        proxy, cluster = parts.front.status(), parts.coordination.status()
+        drained = parts.drained
+        health, problems = judge(instances, descriptors, proxy, parts.problems(), cluster, drained=drained)
         return NodeStatus(
             version=__version__,
             node_id=self._config.node.id,
-            onion_address=self._address.text,
+            onion_address=parts.address.text,
             health=health,
             problems=problems,
             uptime_secs=now().mono - self._began.mono,
@@ -173,6 +150,10 @@ class NodeService(OrderedServices):
             proxy=proxy,
             memory=MemoryStatus(locked=everything_locked(), locked_bytes=locked_bytes()),
             cluster=cluster,
+            summary=summarize(health, instances, descriptors, proxy, cluster, drained=drained),
+            drained=drained,
+            pair=parts.tors.pair.status(),
+            canary=None if parts.canary is None else parts.canary.status(),
         )
 
     def _build(self) -> None:
@@ -182,61 +163,9 @@ class NodeService(OrderedServices):
         require_locking(config.security.require_mlock)
         private_directory(config.state_dir)
         self._lock = Lock(config.state_dir / "lock")
-        self._key = load_master_key(config.master.identity_key_path)
-        self._address = self._key.address
-        check_master_address(config, self._address)
-        self._tor = self._make_tor(config, self._key)
-        self._publisher = Publisher(
-            self._tor,
-            self._key,
-            publish_settings(config),
-            RevisionStore(config.state_dir / "revisions.json"),
-            self._reactor,
-            os.urandom,
-            source_of(config.node.id),
-        )
-        joining = remembered(config.state_dir)
-        talk = mesh(config, None if joining is None else joining.tunnel_ip)
-        self._node_key = node_key(config.node.key, config.state_dir / "node.key")
-        self._coordination, self._scout = self._make_coordination(config, talk, joining)
-        self._door = None if talk is None else self._make_door(config, talk)
-        intercept = answer_reserved if self._door is None else self._door.intercept
-        self._front = Front(proxy_settings(config), self._socks, self._reactor, intercept)
-        verbs: Verbs = {"status": self.status, "forget": self._coordination.forget}
-        control = ControlSocket(config.control_socket, verbs, self._reactor)
-        joiner = None if self._door is None else self._door.joiner
-        for part in (control, self._scout, self._tor, self._front, self._publisher, self._coordination, joiner):
-            if part is not None:
-                part.setServiceParent(self)
-
-    def _make_coordination(
-        self, config: Config, talk: Mesh | None, joining: Joining | None
-    ) -> tuple[Coordination, TorInstance | None]:
-        settings = coordination_settings(config, b"" if joining is None else joining.ticket.id)
-        return coordination(settings, self._node_key, self._publisher, talk, self._reactor, os.urandom)
-
-    def _make_door(self, config: Config, talk: Mesh) -> Door | None:
-        settings = join_settings(config, self._address.text)
-        if settings is None:
-            return None
-        ring = key_ring(talk.tokens)
-        door = Door(settings, ring, self._node_key, self._coordination, self._socks, self._reactor, os.urandom)
-        self._coordination.outside = lambda: door.outside
-        self._tor.subscribe(door)
-        return door
-
-    def _make_tor(self, config: Config, key: MasterKey) -> ManagedTor | ExternalTor:
-        if config.tor.mode == "managed":
-            return ManagedTor("primary", managed_settings(config, self._forward_to), key, self._reactor)
-        settings = external_settings(config, self._forward_to)
-        return ExternalTor("primary", settings, key, self._reactor, password=config.tor.control_password)
-
-    def _socks(self) -> SocksAddress | None:
-        serving = self._tor.status().phase == "serving"
-        return socks_address(self._tor.socks) if serving else None
-
-    def _forward_to(self) -> str:
-        return self._front.address
+        self._parts = Parts(config, self.status, self._reactor)
+        for part in self._parts.services:
+            part.setServiceParent(self)
 
     def _stop_on_signals(self) -> None:
         """

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.life import OrderedServices, Periodic, Tasks, deferred, now, pause, within
+from rustbalance.life import Alarm, OrderedServices, Periodic, Tasks, attentively, deferred, now, pause, within
 
 
 class Recorder(Service):
@@ -214,3 +214,53 @@ class DeadlineTests(SynchronousTestCase):
         self.assertLessEqual(first.mono, second.mono)
         self.assertEqual(first.later(2.0).wall - first.wall, 2.0)
         self.assertAlmostEqual(first.later(2.0).mono - first.mono, 2.0)
+
+
+class AttentivelyTests(SynchronousTestCase):
+    """L{attentively} gives deadlines that only pass while we look."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.work: Deferred[int] = Deferred()
+        self.waiting = attentively(4.0, self.clock, self.work)
+
+    def test_gives_up(self) -> None:
+        """What is not done in time is cancelled, and nothing stays in the reactor."""
+        self.clock.pump([1.0] * 3)
+        self.assertNoResult(self.waiting)
+        self.clock.advance(1.0)
+        self.failureResultOf(self.waiting, TimeoutError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stood_still(self) -> None:
+        """After an hour in which we did not run there is time left to read the answer."""
+        self.clock.advance(3600)
+        self.assertNoResult(self.waiting)
+        self.work.callback(7)
+        self.assertEqual(self.successResultOf(self.waiting), 7)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        """Who gives up the wait is not told of a deadline."""
+        self.clock.advance(2.5)
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class AlarmTests(SynchronousTestCase):
+    """L{Alarm} rings once."""
+
+    def test_last_setting_counts(self) -> None:
+        """It rings when it was last told to, and not at all when told not to."""
+        clock, rung = Clock(), list[float]()
+        alarm = Alarm(clock, lambda: rung.append(clock.seconds()))
+        alarm.set(1)
+        alarm.set(3)
+        clock.pump([1.0] * 5)
+        self.assertEqual(rung, [3.0])
+        alarm.clear()
+        alarm.set(1)
+        alarm.clear()
+        clock.advance(5)
+        self.assertEqual(rung, [3.0])

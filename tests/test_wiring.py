@@ -11,24 +11,35 @@ from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.config import Config, load_config
 from rustbalance.coordination.carriers import Direct, OverTor, Wireguard
 from rustbalance.coordination.settings import Seed
+from rustbalance.health.canary import CanarySettings
+from rustbalance.health.canary_visit import Route
+from rustbalance.health.making import LookoutSettings
 from rustbalance.key_files import create_master_key
 from rustbalance.mesh.wg_config import Endpoint
 from rustbalance.provisioning.new_node import create_node
 from rustbalance.proxy.settings import OnionTarget, TcpTarget, TlsSettings, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
+from rustbalance.publishing.settings import VerifySettings
+from rustbalance.tor.pairing import Side
 from rustbalance.wiring import (
     coordination_settings,
     external_settings,
     join_settings,
+    lookout_settings,
     managed_settings,
     mesh,
+    place_of,
     proxy_settings,
     publish_settings,
+    scout_settings,
     socks_address,
+    standby_entrance,
+    verify_settings,
 )
 
 TOKEN = 'cluster_token = "0123456789abcdef0123456789abcdef"'
 ONION = "25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion"
+CANARY = ("[canary]", "[canary]\nenabled = true\n")
 
 
 def forward_to() -> str:
@@ -55,6 +66,25 @@ class WiringTests(SynchronousTestCase):
         self.assertEqual(proxy_settings(self.config("unix:/run/site")).target, UnixTarget(Path("/run/site")))
         self.assertEqual(proxy_settings(self.config(f"{ONION}:81")).target, OnionTarget(ONION, 81))
 
+    def test_canary(self) -> None:
+        """It is off until somebody wants it; then each of its keys arrives."""
+        self.assertIsNone(lookout_settings(self.config("h:1"), ONION))
+        settings = lookout_settings(self.config("h:1", "", CANARY), ONION)
+        route = Route(ONION, "/__rustbalance/health", 30)
+        self.assertEqual(settings, LookoutSettings(CanarySettings(route, 120, 3, 300), None))
+        more = 'interval_secs = 7\nfailure_threshold = 4\nstartup_delay_secs = 5\ntimeout_secs = 6\npath = "/x"\n'
+        token = 'token = "0123456789abcdef"\n'
+        settings = lookout_settings(self.config("h:1", "", (CANARY[0], CANARY[1] + more + token)), ONION)
+        assert settings is not None
+        self.assertEqual(settings.visits, CanarySettings(Route(ONION, "/x", 6), 7, 4, 5))
+        self.assertEqual(settings.token, b"0123456789abcdef")
+
+    def test_entrance_of_the_standby(self) -> None:
+        """A managed Tor finds a socket in the state directory, another one gets a port."""
+        config = self.config("h:1")
+        self.assertEqual(standby_entrance(config), config.state_dir / "front-standby.sock")
+        self.assertEqual(standby_entrance(self.config("h:1", "", ("[tor]", '[tor]\nmode = "external"\n'))), 0)
+
     def test_front(self) -> None:
         """Visitors arrive where listen says, else at local_port."""
         config = self.config("h:1")
@@ -77,12 +107,38 @@ class WiringTests(SynchronousTestCase):
     def test_tor(self) -> None:
         """A managed instance lives below the state directory; an external one is reached where the ports say."""
         config = self.config("h:1", replace=("[tor]", "[tor]\nnum_introduction_points = 5"))
-        settings = managed_settings(config, forward_to)
+        settings = managed_settings(config, Side.PRIMARY, forward_to)
         self.assertEqual(settings.directory, self.directory / "n" / "state" / "tor" / "primary")
         self.assertEqual(settings.introduction_points, 5)
-        external = external_settings(config, forward_to)
+        external = external_settings(config, Side.PRIMARY, forward_to)
         self.assertEqual((external.control, external.socks), (("127.0.0.1", 9051), ("127.0.0.1", 9050)))
         self.assertEqual(external.hidden_service_dir, config.node.hidden_service_dir)
+
+    def test_standby(self) -> None:
+        """The standby has a directory of its own; an external one is Debian's tor@standby, the first tor@default."""
+        config = self.config("h:1")
+        self.assertEqual(managed_settings(config, Side.STANDBY, forward_to).directory.name, "standby")
+        text = """
+mode = "external"
+standby_control_socket = "/run/tor-instances/standby/control"
+standby_socks_port = 9060
+restart_command = ["systemctl", "restart", "tor@{instance}"]
+"""
+        config = self.config("h:1", replace=("[tor]", f"[tor]{text}"))
+        standby = external_settings(config, Side.STANDBY, forward_to)
+        self.assertEqual(standby.control, Path("/run/tor-instances/standby/control"))
+        self.assertEqual(standby.socks, ("127.0.0.1", 9060))
+        self.assertEqual(standby.hidden_service_dir, config.node.standby_hidden_service_dir)
+        self.assertEqual(standby.restart_command, ("systemctl", "restart", "tor@standby"))
+        first = external_settings(config, Side.PRIMARY, forward_to)
+        self.assertEqual(first.restart_command, ("systemctl", "restart", "tor@default"))
+
+    def test_checks_of_what_was_published(self) -> None:
+        """How, how often and how soon directories are asked."""
+        change = ("[publish]", '[publish]\nverify_mode = "upload"\nverify_interval_secs = 20\nverify_delay_secs = 7')
+        config = self.config("h:1", replace=change)
+        self.assertEqual(verify_settings(config), VerifySettings(mode="upload", interval=20, delay=7))
+        self.assertEqual(verify_settings(self.config("h:1")), VerifySettings())
 
     def test_publishing(self) -> None:
         """What counts as published, how often, and how many points."""
@@ -91,12 +147,17 @@ class WiringTests(SynchronousTestCase):
         self.assertEqual(settings.min_directories, 6)
         self.assertEqual(settings.refresh_interval_secs, 60)
         self.assertEqual(settings.max_intro_points, 8)
-        self.assertEqual(settings.expected_points, 3)
+        self.assertEqual(settings.expected_points, 6)
+        self.assertEqual(settings.max_age_secs, 900)
+        alone = self.config("h:1", replace=("[tor]", '[tor]\nstandby_mode = "socks"'))
+        self.assertEqual(publish_settings(alone).expected_points, 3)
 
     def test_socks(self) -> None:
         """A managed Tor takes connections on a Unix socket, an external one on a port; the proxy knows both."""
         self.assertEqual(socks_address(Path("/s")), SocksAddress(path="/s"))
         self.assertEqual(socks_address(("127.0.0.1", 9050)), SocksAddress(host="127.0.0.1", port=9050))
+        for place in (Path("/s"), ("127.0.0.1", 9050)):
+            self.assertEqual(place_of(socks_address(place)), place)
 
 
 class ClusterTests(SynchronousTestCase):
@@ -149,14 +210,20 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual(wanted.tokens.previous, b"fedcba9876543210fedcba9876543210")
 
     def test_over_tor(self) -> None:
-        """By default messages go over Tor, through a scout beside the primary."""
+        """By default messages go over Tor, through the scout."""
         wanted = mesh(self.config(coordination=TOKEN))
         assert wanted is not None
         assert isinstance(wanted.carrier, OverTor)
         state = self.directory / "state"
-        self.assertEqual(
-            (wanted.carrier.directory, wanted.carrier.scout.directory), (state / "mesh", state / "tor/scout")
-        )
+        self.assertEqual(wanted.carrier.directory, state / "mesh")
+        scout = scout_settings(self.config(coordination=TOKEN))
+        assert scout is not None
+        self.assertEqual(scout.directory, state / "tor/scout")
+
+    def test_no_scout(self) -> None:
+        """It can be left out where messages take another way."""
+        config = self.config(tor="scout = false", coordination='mode = "direct"')
+        self.assertIsNone(scout_settings(config))
 
     def test_direct(self) -> None:
         """The peers named by hand are seeds."""

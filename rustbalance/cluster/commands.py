@@ -117,13 +117,20 @@ Command = Send | Persist | BecomePublisher | StepDown | MembersChanged | Sources
 
 @dataclass(frozen=True)
 class MemberView:
-    """One node, as this one sees it; ``silent``: seconds since it was last heard of, None if never."""
+    """
+    One node, as this one sees it.
+
+    ``silent``: seconds since it was last heard of, None if never. ``left``: it has said goodbye. ``drained``: it is
+    being taken out of service.
+    """
 
     id: NodeId
     state: State
     priority: int
     incarnation: int
     silent: float | None
+    left: bool = False
+    drained: bool = False
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ class Conclusions:
         present = [each for each in parts.members if each.present and not self._is_dispossessed(each)]
         sources = parts.sources.of((each.id for each in present if each.state is State.HEALTHY), now)
         if parts.own.state() is State.HEALTHY:
-            sources |= {source_name(points): points for points in parts.own.sets.values() if points.inner}
+            sources |= self._own()
+        if not sources:
+            sources = self._without_target(present, now)
         waiting = parts.sources.waiting((each.id for each in present if _serves(each)), now)
         return sources, certainty(sources, discovering=self.discovering, isolated=self.census.doubtful, waiting=waiting)
 
@@ -68,6 +70,19 @@ class Conclusions:
         """Tell whether it joined with a bundle that is another's: nobody may see its points."""
         record = self._parts.table.get(member.id)
         return record is not None and self._parts.table.rival(record) is not None
+
+    def _without_target(self, present: list[Member], now: float) -> dict[str, IntroPoints]:
+        """
+        Return the points of those whose target does not answer, for when there are no others.
+
+        Whoever comes gets a page that says so, and the pages again as soon as the target is back.
+        """
+        unhealthy = (each.id for each in present if each.state is State.UNHEALTHY and not each.drained)
+        sources = self._parts.sources.of(unhealthy, now)
+        return sources if self._parts.own.drained else sources | self._own()
+
+    def _own(self) -> dict[str, IntroPoints]:
+        return {source_name(points): points for points in self._parts.own.sets.values() if points.inner}
 
     def _report(self) -> None:
         absent = frozenset(each.id for each in self._parts.members if each.state is State.DEAD)

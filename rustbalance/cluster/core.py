@@ -194,6 +194,8 @@ class ClusterCore:
                     each.priority,
                     each.incarnation,
                     None if each.heard == NEVER else now.mono - each.heard,
+                    each.left,
+                    each.drained,
                 )
                 for each in sorted(parts.members, key=lambda member: member.id)
             ),

@@ -45,6 +45,7 @@ class Purpose(StrEnum):
 
     MESH = "mesh"
     JOIN = "join"
+    CANARY = "canary"
 
 
 class TokenKeys:

@@ -19,6 +19,8 @@ from rustbalance.secrets import Secret
 
 LEAST_STRENGTH: Final = 128
 """Bits that a secret which nobody may guess must have."""
+LEAST_BEARER: Final = 16
+"""Characters of the shortest bearer token."""
 #: What characters are drawn from, and how many bits each of them can bring at most (rounded down).
 _ALPHABETS: Final = (
     (frozenset(b"0123456789"), 3.3),
@@ -27,6 +29,8 @@ _ALPHABETS: Final = (
 )
 _LEAST_DISTINCT: Final = 8
 _PATH: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-")
+_BEARER: Final = _PATH | frozenset(b".~+/=")
+_BEARER_RULE: Final = f"must have {LEAST_BEARER} characters or more, of letters, digits and - . _ ~ + / ="
 _WG_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 _NODE_ID: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 _IP_PORT: Final = re.compile(r"(?:(?P<four>[0-9.]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
@@ -186,6 +190,16 @@ def path_secret(says: str) -> Key:
         _check_strength(secret)
 
     return hidden(says, check, f"must have {LEAST_STRENGTH} bit or more, of letters, digits, - and _")
+
+
+def bearer(says: str) -> Key:
+    """Return a key for a bearer token (RFC 6750 section 2.1)."""
+
+    def check(secret: Secret) -> None:
+        if len(secret) < LEAST_BEARER or not _is_drawn_from(secret, _BEARER):
+            raise Refused(_BEARER_RULE)
+
+    return hidden(says, check, _BEARER_RULE)
 
 
 def key_of_32(says: str) -> Key:

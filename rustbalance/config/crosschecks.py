@@ -13,18 +13,26 @@ from rustbalance.config.addresses import LONGEST_UNIX_PATH, HostPort, UnixPath
 from rustbalance.config.draft import Draft
 from rustbalance.config.outline import entries
 from rustbalance.config.tls_check import TlsCheck
+from rustbalance.config.tors import TOR_CHECKS, fill_in_tors
 
 #: The longest state_dir under which managed Tor finds room for its sockets (``tor/primary/control.sock``), in bytes.
 DEEPEST_STATE = 75
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: What lies in state_dir unless it is said where it lies.
-IN_STATE_DIR = {"control_socket": "control.sock", "node.hidden_service_dir": "hidden_service"}
+IN_STATE_DIR = {
+    "control_socket": "control.sock",
+    "node.hidden_service_dir": "hidden_service",
+    "node.standby_hidden_service_dir": "hidden_service_standby",
+}
+
+AGE = "health.descriptor_max_age_secs"
 
 #: Pairs of keys of which at most one may be given.
 EXCLUSIVE = (
     ("listen", "local_port"),
     ("tor.control_socket", "tor.control_port"),
+    ("tor.standby_control_socket", "tor.standby_control_port"),
 )
 
 #: Keys that mean something only when another one has a certain value.
@@ -37,7 +45,12 @@ DEPENDENT: tuple[tuple[str, str, object], ...] = (
     ("tor.socks_port", "tor.mode", "external"),
     ("tor.control_password", "tor.mode", "external"),
     ("tor.control_password_file", "tor.mode", "external"),
+    ("tor.standby_control_port", "tor.mode", "external"),
+    ("tor.standby_control_socket", "tor.mode", "external"),
+    ("tor.standby_socks_port", "tor.mode", "external"),
+    ("tor.restart_command", "tor.mode", "external"),
     ("node.hidden_service_dir", "tor.mode", "external"),
+    ("node.standby_hidden_service_dir", "tor.mode", "external"),
     ("target.tls_verify", "target.use_tls", True),
     ("coordination.listen", "coordination.mode", "direct"),
     ("coordination.peers", "coordination.mode", "direct"),
@@ -63,6 +76,10 @@ def fill_in(draft: Draft) -> None:
                 values[name] = values["state_dir"] / last
     if "target.tls_verify" not in given and "target.onion_address" in given:
         values["target.tls_verify"] = TlsCheck("off")
+    fill_in_tors(draft)
+    refresh = values.get("publish.refresh_interval_secs")
+    if AGE not in given and refresh is not None:
+        values[AGE] = max(values[AGE], 1.5 * refresh)
 
 
 def cross_check(draft: Draft) -> None:
@@ -126,7 +143,7 @@ def _room_for_tor(draft: Draft) -> None:
 def _sockets_differ(draft: Draft) -> None:
     """No two things at one Unix path, and no visitor sent round in a circle."""
     seen: dict[Path, str] = {}
-    for name in ("control_socket", "listen", "target.address", "tor.control_socket"):
+    for name in ("control_socket", "listen", "target.address", "tor.control_socket", "tor.standby_control_socket"):
         value = draft.values.get(name)
         path = value.path if isinstance(value, UnixPath) else value
         if not isinstance(path, Path) or any(complaint.key == name for complaint in draft.complaints):
@@ -148,14 +165,6 @@ def _not_our_own_address(draft: Draft) -> None:
     target, master = draft.values.get("target.onion_address"), draft.values.get("master.onion_address")
     if target is not None and target == master:
         draft.complain("target.onion_address", "must not be the master address: visitors would go in circles")
-
-
-def _ports_differ(draft: Draft) -> None:
-    if draft.values.get("tor.mode") != "external" or "tor.control_socket" in draft.given:
-        return
-    control, socks = draft.values.get("tor.control_port"), draft.values.get("tor.socks_port")
-    if control is not None and control == socks:
-        draft.complain("tor.socks_port", f"must not be the control port {control}")
 
 
 def _token_where_needed(draft: Draft) -> None:
@@ -219,6 +228,12 @@ def draft_value(draft: Draft, name: str) -> str | None:
     return key.show(draft.given[name]) if name in draft.given and not key.secret else None
 
 
+def _refreshed_before_too_old(draft: Draft) -> None:
+    refresh, age = draft.values.get("publish.refresh_interval_secs"), draft.values.get(AGE)
+    if refresh is not None and age is not None and age <= refresh:
+        draft.complain(AGE, f"must be more than publish.refresh_interval_secs ({refresh:g})")
+
+
 CHECKS: tuple[Callable[[Draft], None], ...] = (
     _exactly_one_target,
     _onion_in_its_place,
@@ -229,9 +244,10 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     _sockets_differ,
     _no_circle,
     _not_our_own_address,
-    _ports_differ,
+    *TOR_CHECKS,
     _token_where_needed,
     _previous_token,
     _timings,
     _wireguard,
+    _refreshed_before_too_old,
 )

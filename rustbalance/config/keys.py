@@ -188,6 +188,19 @@ def onion(says: str) -> Key:
     return replace(key, show=shortened)
 
 
+def statuses(says: str) -> Key:
+    """Return a key for a status of HTTP, or two with ``-`` between the first and the last."""
+    form = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+
+    def read(value: object, _: Path) -> str:
+        found = form.fullmatch(value) if isinstance(value, str) else None
+        if found is None or found[1] > (found[2] or found[1]):
+            raise Refused
+        return found[0]
+
+    return Key(says, "string", "must be a status or two like 200-399, the lower one first", read)
+
+
 def texts(says: str, rule: str = "must be an array of strings") -> Key:
     """Return a key for an array of strings."""
 

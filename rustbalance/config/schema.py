@@ -8,21 +8,32 @@ The loader, the reference page and the file that ``init`` writes are all made fr
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
-
 from rustbalance.config import cluster_keys, keys
 from rustbalance.config.addresses import Address, HostPort, UnixPath
 from rustbalance.config.keys import found_out, later
+from rustbalance.config.section import Section
 from rustbalance.config.tls_check import TlsCheck
+from rustbalance.config.tor_section import Tor
 from rustbalance.onion.address import OnionAddress
 from rustbalance.secrets import Secret
 
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of the file. Its ``repr`` names it and shows nothing of its contents."""
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
+__all__ = [
+    "Canary",
+    "Config",
+    "Console",
+    "Coordination",
+    "Health",
+    "Logging",
+    "Master",
+    "Metrics",
+    "Node",
+    "Publish",
+    "Section",
+    "Security",
+    "Target",
+    "Tor",
+    "Wireguard",
+]
 
 
 class Node(Section, frozen=True, kw_only=True):
@@ -45,6 +56,10 @@ class Node(Section, frozen=True, kw_only=True):
             keys.path("External Tor: where the service's directory lies; that Tor must run as the same user as we."),
             "`<state_dir>/hidden_service`",
         ),
+    ] = Path()
+    standby_hidden_service_dir: Annotated[
+        Path,
+        found_out(keys.path("The same for the standby."), "`<state_dir>/hidden_service_standby`"),
     ] = Path()
 
 
@@ -84,42 +99,6 @@ class Target(Section, frozen=True, kw_only=True):
     max_connections: Annotated[int, keys.whole("Connections to the target at once; past it a 503.", 1, 65535)] = 2048
 
 
-class Tor(Section, frozen=True, kw_only=True):
-    """The Tor processes: our own children (managed) or running ones (external)."""
-
-    mode: Annotated[
-        Literal["managed", "external"],
-        keys.choice("Start Tor ourselves, or use a running one that serves nothing else.", "managed", "external"),
-    ] = "managed"
-    binary: Annotated[str, keys.program("Managed: the tor program.")] = "tor"
-    torrc_include: Annotated[
-        Path | None, keys.file("Managed: a file that every instance's torrc includes (for private networks).")
-    ] = None
-    control_host: Annotated[str, keys.host("External: the host of the control and SOCKS ports.")] = "127.0.0.1"
-    control_port: Annotated[int, keys.port("External: the control port.")] = 9051
-    control_socket: Annotated[
-        Path | None, keys.unix_socket("External: the control socket, in place of control_port.")
-    ] = None
-    socks_port: Annotated[int, keys.port("External: the SOCKS port.")] = 9050
-    control_password: Annotated[
-        Secret | None, keys.hidden("External: the control password; without it the cookie that Tor names is used.")
-    ] = None
-    standby_mode: Annotated[
-        Literal["off", "service", "socks"],
-        later(keys.choice("A second instance that takes over.", "off", "service", "socks")),
-    ] = "off"
-    standby_control_port: Annotated[int | None, later(keys.port("External: the standby's control port."))] = None
-    standby_control_socket: Annotated[
-        Path | None, later(keys.unix_socket("External: the standby's control socket."))
-    ] = None
-    standby_socks_port: Annotated[int | None, later(keys.port("External: the standby's SOCKS port."))] = None
-    scout: Annotated[bool, later(keys.switch("An instance of its own that looks at the service from outside."))] = False
-    restart_command: Annotated[
-        tuple[str, ...], later(keys.texts("External: what restarts Tor, {instance} replaced."))
-    ] = ()
-    num_introduction_points: Annotated[int, keys.whole("Introduction points of each instance.", 3, 20)] = 3
-
-
 class Publish(Section, frozen=True, kw_only=True):
     """When the descriptors are uploaded, and what is enough."""
 
@@ -136,11 +115,13 @@ class Publish(Section, frozen=True, kw_only=True):
         int, keys.whole("Directories (of usually 8) that must confirm before a descriptor counts as published.", 1, 8)
     ] = 4
     verify_mode: Annotated[
-        Literal["off", "fetch", "upload"],
-        later(keys.choice("How uploads are checked afterwards.", "off", "fetch", "upload")),
-    ] = "off"
-    verify_interval_secs: Annotated[float, later(keys.seconds("Time between two checks.", 10, 86400))] = 300
-    verify_delay_secs: Annotated[float, later(keys.seconds("Time from an upload to its first check.", 1, 3600))] = 60
+        Literal["fetch", "upload", "off"],
+        keys.choice(
+            "Whether directories are asked for what they hold, or taken at their word.", "fetch", "upload", "off"
+        ),
+    ] = "fetch"
+    verify_interval_secs: Annotated[float, keys.seconds("Time between two checks.", 10, 86400)] = 300
+    verify_delay_secs: Annotated[float, keys.seconds("Time from a publish to its first check.", 1, 3600)] = 60
     client_auth_dir: Annotated[
         Path | None, later(keys.path("Restricted discovery: the directory of Tor's *.auth files."))
     ] = None
@@ -149,18 +130,31 @@ class Publish(Section, frozen=True, kw_only=True):
 class Health(Section, frozen=True, kw_only=True):
     """Probes of the target, and how old a descriptor may grow."""
 
-    http_probe_enabled: Annotated[bool, later(keys.switch("Ask the target for a page now and then."))] = False
-    http_probe_path: Annotated[
-        str, later(keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}"))
-    ] = "/"
-    http_probe_interval_secs: Annotated[float, later(keys.seconds("Time between two probes.", 1, 86400))] = 60
-    http_probe_timeout_secs: Annotated[float, later(keys.seconds("Longest wait for the page.", 1, 600))] = 5
-    probe_failure_threshold: Annotated[int, later(keys.whole("Failed probes in a row that matter.", 1, 100))] = 3
-    probe_expected_status: Annotated[
-        str, later(keys.matching("The statuses that count as well.", "must be like 200-399", r"[1-5]\d\d(-[1-5]\d\d)?"))
-    ] = "200-399"
+    http_probe_enabled: Annotated[
+        bool, keys.switch("Ask the target for a page now and then; while it is down visitors get a 503 at once.")
+    ] = True
+    http_probe_path: Annotated[str, keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}")] = "/"
+    http_probe_interval_secs: Annotated[
+        float, keys.seconds("Time between two probes; after a failure it is shorter.", 1, 86400)
+    ] = 60
+    http_probe_timeout_secs: Annotated[
+        float,
+        keys.seconds(
+            "Longest wait for the answer, and for the connection (which through Tor has target.connect_timeout_secs).",
+            1,
+            600,
+        ),
+    ] = 5
+    probe_failure_threshold: Annotated[
+        int, keys.whole("Failed probes in a row, with no visitor served in between, that mean down.", 1, 100)
+    ] = 3
+    probe_expected_status: Annotated[str, keys.statuses("The statuses that pass.")] = "200-399"
     descriptor_max_age_secs: Annotated[
-        float, later(keys.seconds("Publish at once when a descriptor is older.", 60, 10800))
+        float,
+        found_out(
+            keys.seconds("Publish at once when a descriptor is older.", 60, 10800),
+            "`900`, or half as much again as publish.refresh_interval_secs if that is more",
+        ),
     ] = 900
 
 
@@ -213,17 +207,30 @@ class Wireguard(Section, frozen=True, kw_only=True):
 
 
 class Canary(Section, frozen=True, kw_only=True):
-    """Visits to our own address."""
+    """Visits to our own address, and the page that answers them."""
 
-    enabled: Annotated[bool, later(keys.switch("Visit ourselves through Tor now and then."))] = False
-    path: Annotated[str, later(keys.matching("The path that answers.", "must start with /", r"/[!-~]{1,1000}"))] = (
-        "/__rustbalance/health"
-    )
-    interval_secs: Annotated[float, later(keys.seconds("Time between two visits.", 1, 86400))] = 120
-    failure_threshold: Annotated[int, later(keys.whole("Failed visits in a row that matter.", 1, 100))] = 3
-    token: Annotated[Secret | None, later(keys.hidden("Who may read the details."))] = None
-    startup_delay_secs: Annotated[float, later(keys.seconds("Time before the first visit.", 0, 86400))] = 300
-    timeout_secs: Annotated[float, later(keys.seconds("Longest wait for an answer.", 1, 600))] = 30
+    enabled: Annotated[
+        bool, keys.switch("Answer at `path` ourselves, on every node, and visit that page through Tor now and then.")
+    ] = False
+    path: Annotated[
+        str,
+        keys.matching(
+            "The path that answers; other spellings of it do not reach the target either.",
+            "must be like /a/b, of A-Z a-z 0-9 - . _ ~ between slashes, without dot segments, and not lie under /.rb",
+            r"(?=.{2,1000}\Z)(?!/\.[rR][bB](?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+",
+        ),
+    ] = "/__rustbalance/health"
+    interval_secs: Annotated[float, keys.seconds("Time between two visits.", 1, 86400)] = 120
+    failure_threshold: Annotated[int, keys.whole("Failed visits in a row that matter.", 1, 100)] = 3
+    token: Annotated[
+        Secret | None,
+        cluster_keys.bearer(
+            "Who sends it as `Authorization: Bearer TOKEN` gets the details, anybody else a 404. None: everybody is "
+            "told that it works, nobody more."
+        ),
+    ] = None
+    startup_delay_secs: Annotated[float, keys.seconds("Time before the first visit.", 0, 86400)] = 300
+    timeout_secs: Annotated[float, keys.seconds("Longest wait for an answer.", 1, 600)] = 30
 
 
 class Metrics(Section, frozen=True, kw_only=True):

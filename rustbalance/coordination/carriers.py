@@ -1,9 +1,9 @@
 """
 The carrier that the configuration asks for.
 
-Owns: making it. In: ``coordination.mode`` and what belongs to it; out: a ``Carrier``, and the scout that it needs where
-it goes over Tor. The scout is a Tor of its own since the serving ones publish nothing (``PublishHidServDescriptors 0``
-holds for all services of a process).
+Owns: making it. In: ``coordination.mode`` and what belongs to it, and the scout, which it needs where it goes over Tor;
+out: a ``Carrier``. The scout is a Tor of its own since the serving ones publish nothing: that switch is one for all
+services of a process.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,9 @@ from rustbalance.mesh.tunnel_addresses import TunnelNetwork, allocate
 from rustbalance.mesh.wg_config import Endpoint, WgAddress
 from rustbalance.mesh.wireguard import WireguardCarrier, WireguardSettings
 from rustbalance.onion.client_auth import x25519_public
-from rustbalance.ops.status import SCOUT
 from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret
 from rustbalance.tor.instance import TorInstance
-from rustbalance.tor.managed import ManagedSettings, ManagedTor
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,9 @@ class Direct:
 
 @dataclass(frozen=True)
 class OverTor:
-    """Onion services; ``directory`` holds our key and socket, ``scout`` says how to run the Tor for it."""
+    """Onion services; ``directory`` holds our key and socket."""
 
     directory: Path
-    scout: ManagedSettings
 
 
 @dataclass(frozen=True)
@@ -62,21 +59,27 @@ class Wireguard:
 Choice: TypeAlias = Direct | OverTor | Wireguard
 
 
-def make(choice: Choice, reactor: Any, random_bytes: Callable[[int], bytes]) -> tuple[Carrier, TorInstance | None]:
-    """
-    Return the carrier, and the scout, which is the caller's to start before and to stop after it.
+class NoScout(ValueError):
+    """Messages are to travel over Tor, and there is no Tor for them."""
 
+
+def make(choice: Choice, scout: TorInstance | None, reactor: Any, random_bytes: Callable[[int], bytes]) -> Carrier:
+    """
+    Return the carrier; ``scout`` is the caller's to start before and to stop after it.
+
+    :raises NoScout: it is needed and there is none.
     :raises rustbalance.mesh.stream_carrier.UnusableAddress: it cannot listen there.
     :raises rustbalance.tor.torrc.SocketPathTooLong: a directory lies too deep for Unix sockets.
     """
     match choice:
         case Direct(listen):
-            return DirectCarrier(listen, reactor), None
-        case OverTor(directory, settings):
-            scout = ManagedTor(SCOUT, settings, None, reactor)
-            return OnionCarrier(scout, directory, reactor), scout
+            return DirectCarrier(listen, reactor)
+        case OverTor(directory):
+            if scout is None:
+                raise NoScout("the mesh over Tor needs the scout: set tor.scout to true")
+            return OnionCarrier(scout, directory, reactor)
         case Wireguard():
-            return _wireguard(choice, reactor, random_bytes), None
+            return _wireguard(choice, reactor, random_bytes)
 
 
 def _wireguard(choice: Wireguard, reactor: Any, random_bytes: Callable[[int], bytes]) -> Carrier:

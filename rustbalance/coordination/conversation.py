@@ -18,6 +18,7 @@ from rustbalance.cluster.frames import FrameOpener, FrameSealer, MessageTooLarge
 from rustbalance.cluster.keys import KeyRing, NodeKey
 from rustbalance.cluster.messages import Heartbeat, IntroPoints, Message, NodeId, NodeRecord, PeerAnnounce
 from rustbalance.cluster.records import NotSigned, check_record
+from rustbalance.coordination.offsets import Offsets
 from rustbalance.coordination.settings import CoordinationSettings, Seed, unmet
 from rustbalance.mesh.carrier import NOBODY, Carrier, CarrierStatus
 from rustbalance.moment import Moment
@@ -56,6 +57,7 @@ class Conversation:
         self._former: set[bytes] = set()
         self._unmet: tuple[Seed, ...] = settings.seeds
         self._said: dict[tuple[Reason, NodeId | None], float] = {}
+        self._offsets = Offsets()
         self._sealer = FrameSealer(ring, node_key, settings.node, random_bytes(16), random_bytes)
         self._opener = FrameOpener(ring, self._key_of, skew=settings.skew, welcome=self._is_welcome)
         carrier.receiver = self._receive
@@ -76,6 +78,7 @@ class Conversation:
             self._opener.forget(gone)
         self._records = {record.id: record for record in records}
         self._former = {record.public_key for record in former}
+        self._offsets.forget(self._records)
         self._unmet = unmet(self._seeds, (*records, *former), self.carrier.address)
         self.carrier.set_peers([*records, *(seed for seed in self._unmet if seed.addresses)])
 
@@ -93,6 +96,10 @@ class Conversation:
     def rejected(self) -> dict[str, int]:
         """Return how many frames were refused, by reason."""
         return {reason.value: count for reason, count in sorted(self._opener.rejected.items())}
+
+    def offsets(self) -> dict[NodeId, float]:
+        """Return by how many seconds the clocks of the others are ahead of ours, as far as they have told of late."""
+        return self._offsets.now(self._now().mono)
 
     def _send(self, targets: Sequence[NodeId], message: Message) -> None:
         if not targets:
@@ -114,11 +121,13 @@ class Conversation:
         self._introduce([peer])
 
     def _receive(self, frame: bytes) -> NodeId:
+        now = self._now()
         try:
-            opened = self._opener.open(frame, self._now())
+            opened = self._opener.open(frame, now)
         except Refused as refusal:
             self._note(refusal)
             return NOBODY
+        self._offsets.note(opened.sender, opened.wall - now.wall, now.mono)
         self.hear(opened.sender, opened.message)
         return opened.sender
 
@@ -138,6 +147,8 @@ class Conversation:
 
     def _note(self, refusal: Refused) -> None:
         now, kind = self._now().mono, (refusal.reason, refusal.sender)
+        if refusal.sender is not None and refusal.ahead is not None:
+            self._offsets.note(refusal.sender, refusal.ahead, now)
         if refusal.reason not in TELLING or now < self._said.get(kind, float("-inf")) + QUIET:
             self.log.debug("a message is refused: {reason}", reason=refusal.reason.value)
             return

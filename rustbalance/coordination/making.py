@@ -1,8 +1,7 @@
 """
 Putting a node's part in its cluster together.
 
-Owns: which parts there are. In: settings, the cluster's tokens, the carrier that is wanted; out: ``Coordination``, and
-the scout that it needs where it speaks over Tor.
+Owns: which parts there are. In: settings, the cluster's tokens, the carrier that is wanted; out: ``Coordination``.
 """
 
 from collections.abc import Callable
@@ -59,9 +58,10 @@ def coordination(
     reactor: Any,
     random_bytes: Callable[[int], bytes],
     clocks: Callable[[], Moment] = read_clocks,
-) -> tuple[Coordination, TorInstance | None]:
+    scout: TorInstance | None = None,
+) -> Coordination:
     """
-    Return the service and its scout, which is the caller's to start before and to stop after it.
+    Return the service; ``scout``, which is needed over Tor, is the caller's to start before and to stop after it.
 
     ``mesh`` None: a cluster of one.
 
@@ -72,10 +72,9 @@ def coordination(
     def in_thread(work: Callable[[], None]) -> Deferred[None]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
-    conversation, scout = None, None
+    conversation = None
     if mesh is not None:
         ring = key_ring(mesh.tokens)
-        carrier, scout = make(mesh.carrier, reactor, random_bytes)
+        carrier = make(mesh.carrier, scout, reactor, random_bytes)
         conversation = Conversation(carrier, ring, node_key, settings, clocks, random_bytes)
-    service = Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks, in_thread)
-    return service, scout
+    return Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks, in_thread)

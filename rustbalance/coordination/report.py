@@ -14,10 +14,15 @@ from rustbalance.ops.status import ClusterStatus, MemberStatus
 
 
 def cluster_status(
-    view: ClusterView, priority: int, carrier: CarrierStatus, rejected: Mapping[str, int], kept: str | None
+    view: ClusterView,
+    priority: int,
+    carrier: CarrierStatus,
+    rejected: Mapping[str, int],
+    kept: str | None,
+    drained: bool = False,
 ) -> ClusterStatus:
-    """Return the status; ``priority`` is ours, ``kept`` what is wrong with the state on disk."""
-    own = MemberStatus(id=view.me, state=view.state.value, priority=priority, silent_secs=0.0)
+    """Return the status; ``priority`` and ``drained`` are ours, ``kept`` is what is wrong with the state on disk."""
+    own = MemberStatus(id=view.me, state=view.state.value, priority=priority, silent_secs=0.0, drained=drained)
     members = sorted((own, *map(_member, view.members)), key=lambda member: member.id)
     return ClusterStatus(
         me=view.me,
@@ -38,12 +43,21 @@ def cluster_status(
 
 
 def _member(member: MemberView) -> MemberStatus:
-    return MemberStatus(id=member.id, state=member.state.value, priority=member.priority, silent_secs=member.silent)
+    return MemberStatus(
+        id=member.id,
+        state=member.state.value,
+        priority=member.priority,
+        silent_secs=member.silent,
+        left=member.left,
+        drained=member.drained,
+    )
 
 
 def _problems(view: ClusterView, carrier: CarrierStatus, kept: str | None) -> Iterator[str]:
     for member in view.members:
-        if member.state is State.DEAD:
+        if member.state is State.DEAD and member.left:
+            yield f"node {member.id} has been stopped"
+        elif member.state is State.DEAD:
             yield f"node {member.id} is not heard (if it is gone for good: rustbalance forget {member.id})"
     if view.expelled_by is not None:
         yield f"{view.expelled_by} joined with the same bundle, so this node is out: join again with a new bundle"

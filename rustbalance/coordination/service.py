@@ -8,7 +8,7 @@ messages of others, what the publisher knows; out: messages, who publishes what.
 A node alone is a cluster of one: the same core, with nobody to speak to.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -28,7 +28,7 @@ from rustbalance.cluster.commands import (
 )
 from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.keys import NodeKey
-from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord, State
+from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecord
 from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.points import encode_points
 from rustbalance.cluster.records import sign_record
@@ -37,6 +37,7 @@ from rustbalance.coordination.offers import OfferReader
 from rustbalance.coordination.performing import Performer
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
+from rustbalance.coordination.standing import Standing
 from rustbalance.coordination.state_file import InThread, StateFile
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.carrier import ignore
@@ -48,16 +49,9 @@ from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.schedule import Answer
 
 STATE = "cluster.json"
-INSTANCE = "primary"
 #: Seconds to the next look after one that failed.
 MISHAP = 1.0
-ABSENT = (State.JOINING, State.DEAD)
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn}
-
-
-def source_of(node: NodeId) -> str:
-    """Return the name under which the points of a node's primary Tor are merged."""
-    return f"{node}/{INSTANCE}"
 
 
 class Coordination(Service):
@@ -65,8 +59,9 @@ class Coordination(Service):
     Makes ``publisher`` a member of the cluster that ``conversation`` speaks with; None: of a cluster of one.
 
     ``node_key`` remains the caller's to wipe. While ``outside`` returns True we have not joined, and publish nothing;
-    ``settle`` takes the address in the tunnel that a member keeps for us. Start it after the publisher, stop it before:
-    the lease is released while there is somebody to tell.
+    ``settle`` takes the address in the tunnel that a member keeps for us; ``rejoin`` and ``rebuild`` are the carrier's.
+    ``standing`` takes what its owner and the repairs want. Start it after the publisher, stop it before: the lease is
+    released while there is somebody to tell.
     """
 
     log = Logger()
@@ -84,7 +79,12 @@ class Coordination(Service):
     ) -> None:
         self.setName("coordination")
         self.outside: Callable[[], bool] = lambda: False
-        self.settle: Callable[[str], None] = ignore if conversation is None else conversation.carrier.settle
+        carrier = None if conversation is None else conversation.carrier
+        self.settle: Callable[[str], None] = ignore if carrier is None else carrier.settle
+        self.rejoin: Callable[[NodeId], None] = ignore if carrier is None else carrier.rejoin
+        self.rebuild: Callable[[str], None] = ignore if carrier is None else carrier.rebuild
+        self.offsets: Callable[[], Mapping[NodeId, float]] = dict if conversation is None else conversation.offsets
+        self.standing = Standing(self._tell_health)
         self._settings = settings
         self._node_key = node_key
         self._publisher = publisher
@@ -96,8 +96,7 @@ class Coordination(Service):
         self._core: ClusterCore | None = None
         self._membership = MembersChanged(())
         self._began = 0.0
-        self._able = False
-        self._points: IntroPoints | None = None
+        self._points: dict[str, IntroPoints] = {}
         self._performer = Performer(self._file.keep, self._perform)
         self._timer: IDelayedCall | None = None
         self._offers = OfferReader()
@@ -121,10 +120,10 @@ class Coordination(Service):
         ours, key, addresses = self._settings, self._node_key.public, self._addresses() or ()
         me = NodeRecord(ours.node, key, 0, ours.priority, addresses, bundle=ours.bundle)
         core = self._core = ClusterCore(me, self._settings.cluster, kept, self._uniform, self._sign, is_genuine)
-        core.set_health(None, False, now, able=self._is_able(core, now))
+        self._tell_health()
         self._do(core.start(now))
-        if self._points is not None:
-            self._do(core.own_points(self._points, now))
+        for points in self._points.values():
+            self._do(core.own_points(points, now))
 
     def stopService(self) -> Deferred[None]:
         """Release the lease, say goodbye, then end; the publisher has stepped down when this returns."""
@@ -183,15 +182,16 @@ class Coordination(Service):
             return None
         view = self._core.status(self._now())
         talk = self._conversation
-        return cluster_status(view, self._settings.priority, talk.status(), talk.rejected(), self._file.problem)
+        drained, kept = self.standing.drained, self._file.problem
+        return cluster_status(view, self._settings.priority, talk.status(), talk.rejected(), kept, drained)
 
     # What the publisher tells us.
 
-    def own_points(self, inner: InnerLayer) -> None:
-        """Offer these points to everybody at once."""
+    def own_points(self, instance: str, inner: InnerLayer) -> None:
+        """Offer these points of a Tor of ours to everybody at once."""
         now = self._now()
-        points = self._points = IntroPoints(
-            source=self._settings.node, version=0, sent_at=now.wall, inner=encode_points(inner), instance=INSTANCE
+        points = self._points[instance] = IntroPoints(
+            source=self._settings.node, version=0, sent_at=now.wall, inner=encode_points(inner), instance=instance
         )
         if self._core is not None:
             self._do(self._core.own_points(points, now))
@@ -203,8 +203,7 @@ class Coordination(Service):
 
     def able(self, able: bool) -> None:
         """Stand for publisher, or let others."""
-        self._able = able
-        self._tell_health()
+        self.standing.be_able(able)
 
     # What others tell us, and the time.
 
@@ -231,20 +230,17 @@ class Coordination(Service):
         self._do(self._core.wake(now))
 
     def _tell_health(self) -> None:
-        """
-        Tell the core whether we can publish.
-
-        Whether visitors got pages does not count yet: without probes a node that is taken out would never come back.
-        """
-        if self._core is not None:
+        """Tell the core how fit we are."""
+        core, standing = self._core, self.standing
+        if core is not None:
             now = self._now()
-            self._do(self._core.set_health(None, False, now, able=self._is_able(self._core, now)))
+            able = self._is_able(core, now)
+            self._do(core.set_health(standing.target_healthy, standing.drained, now, able=able))
 
     def _is_able(self, core: ClusterCore, now: Moment) -> bool:
-        """Nobody else could publish for a node that is alone, so it need not hand over when its Tor is away."""
         if self.outside() or self._is_seeking(now):
             return False
-        return self._able or all(member.state in ABSENT for member in core.status(now).members)
+        return self.standing.may_publish(core.status(now).members, now.mono)
 
     def _is_seeking(self, now: Moment) -> bool:
         """Tell whether the peers that the configuration names may yet answer, and know more than we do."""

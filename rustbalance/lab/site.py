@@ -5,6 +5,7 @@ Owns: a few pages on loopback TCP or a Unix socket. In: where to listen; out: an
 pages, and how many requests came. ``/`` is HTML, ``/big?bytes=N`` streams N bytes, ``/echo`` tells what it was sent.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,19 @@ MOST = 1 << 30
 
 
 class TargetSite:
-    """The site; ``requests`` counts what it was asked."""
+    """The site; ``asked`` counts the requests for each path."""
 
     def __init__(self, reactor: Any) -> None:
-        self.requests = 0
+        self.asked: Counter[str] = Counter()
         self.address: str | None = None
         self._reactor = reactor
         self._port: IListeningPort | None = None
         self._visits = WrappingFactory(Site(Pages(self)))
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were."""
+        return self.asked.total()
 
     async def start(self, socket: Path | None = None) -> str:
         """Listen on the Unix socket, or else on a free port of 127.0.0.1; return ``unix:PATH`` or ``HOST:PORT``."""
@@ -70,7 +76,7 @@ class Pages(Resource):
 
     def render(self, request: Request) -> object:
         """Count the request and answer it."""
-        self._site.requests += 1
+        self._site.asked[request.path.decode("latin-1")] += 1
         return self._pages.get(request.path, missing)(request)
 
 

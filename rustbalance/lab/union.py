@@ -1,16 +1,16 @@
 """
 Whether the nodes of a lab are one service.
 
-Owns: what has to be true of their statuses for that. In: ``NodeStatus`` of each; out: who publishes, and whether the
-descriptors that are out have everybody's points. Pure.
+Owns: what has to be true of their statuses for that. In: ``NodeStatus`` of each; out: who publishes, and whether all
+Tors serve and the descriptors that are out have everybody's points. Pure.
 """
 
 from collections.abc import Collection, Sequence
 
 from rustbalance.ops.status import ClusterStatus, DescriptorStatus, NodeStatus
 
-POINTS = 3
-"""Introduction points of each node, as ``tor.num_introduction_points`` is by default."""
+POINTS, MOST = 3, 20
+"""Introduction points of each Tor, and of a descriptor, as the configuration has them by default."""
 
 
 def publisher_of(statuses: Sequence[NodeStatus | None]) -> str | None:
@@ -29,7 +29,8 @@ def whole(statuses: Sequence[NodeStatus | None], everybody: Collection[str]) -> 
     if publisher is None or len(answers) != len(everybody):
         return False
     agreed = all(status.cluster is not None and status.cluster.publisher == publisher for status in answers)
-    return agreed and any(holds(status, everybody) for status in answers if status.node_id == publisher)
+    up = all(instance.phase == "serving" for status in answers for instance in status.instances)
+    return agreed and up and any(holds(status, everybody) for status in answers if status.node_id == publisher)
 
 
 def holds(status: NodeStatus, everybody: Collection[str]) -> bool:
@@ -37,7 +38,7 @@ def holds(status: NodeStatus, everybody: Collection[str]) -> bool:
     cluster = status.cluster
     if cluster is None or sources(cluster) != set(everybody) or not status.descriptors:
         return False
-    return all(_fits(descriptor, len(everybody)) for descriptor in status.descriptors)
+    return all(_fits(descriptor, len(cluster.sources)) for descriptor in status.descriptors)
 
 
 def sources(cluster: ClusterStatus) -> set[str]:
@@ -45,6 +46,7 @@ def sources(cluster: ClusterStatus) -> set[str]:
     return {source.partition("/")[0] for source in cluster.sources}
 
 
-def _fits(descriptor: DescriptorStatus, nodes: int) -> bool:
-    """Between one more than a node fewer could have, and all that so many can: Tor may be replacing one."""
-    return descriptor.published and POINTS * (nodes - 1) < descriptor.introduction_points <= POINTS * nodes
+def _fits(descriptor: DescriptorStatus, tors: int) -> bool:
+    """Between one more than a Tor fewer could have, and all that so many can: one may be replacing a point."""
+    most = min(POINTS * tors, MOST)
+    return descriptor.published and most - POINTS < descriptor.introduction_points <= most

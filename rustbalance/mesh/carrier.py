@@ -95,6 +95,12 @@ class Carrier(Service):
     def status(self) -> CarrierStatus:
         """Return how the carrier does."""
 
+    def rejoin(self, node: NodeId) -> None:
+        """Forget the way to that peer and look for it anew."""
+
+    def rebuild(self, reason: str) -> None:
+        """Make anew what all ways lead through, where there is such a thing: the tunnel."""
+
     def settle(self, tunnel_ip: str) -> None:
         """Have this address inside the tunnel, which a member keeps for us; without a tunnel it means nothing."""
 

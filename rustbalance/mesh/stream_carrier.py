@@ -132,6 +132,14 @@ class StreamCarrier(Carrier):
         for new in [peer for peer in wanted if peer not in self._links]:
             self._add(new, wanted[new])
 
+    def rejoin(self, node: NodeId) -> None:
+        """End every stream with the peer, and dial it as if for the first time."""
+        link = self._links.pop(node, None)
+        if link is not None:
+            self._dropped += link.dropped
+            self._forget(link)
+            self._add(node, self._addresses[node])
+
     def _forget(self, link: Link) -> None:
         for stream in link.stop("it is no peer there any more"):
             stream.abort("it is no peer there any more")

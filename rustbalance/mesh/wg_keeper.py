@@ -19,7 +19,7 @@ from twisted.logger import Logger, LogLevel
 from rustbalance.life import Tasks, pause, within
 from rustbalance.mesh.tunnel_addresses import TunnelAddress
 from rustbalance.mesh.wg_config import Endpoint, WgPeer, difference, observed
-from rustbalance.mesh.wg_interface import Report, WgInterface
+from rustbalance.mesh.wg_interface import InterfaceFailed, Report, WgInterface
 from rustbalance.tor.backoff import Backoff, exponential
 
 CHECK_SECS = 5.0
@@ -107,6 +107,8 @@ class Keeper:
         self._tasks = Tasks(self.log)
         self._told: dict[str, Endpoint | None] = {}
         self._made_at = 0.0
+        self._forgotten: set[str] = set()
+        self._doom: str | None = None
         interface.gone = self._bell.ring
 
     def start(self) -> None:
@@ -116,6 +118,17 @@ class Keeper:
     def look(self) -> None:
         """Look at it now: something has changed."""
         self._bell.ring()
+
+    def forget(self, key: str) -> None:
+        """Take the peer with that key out, then in again."""
+        self._forgotten.add(key)
+        self.look()
+
+    def rebuild(self, reason: str) -> None:
+        """Make it anew, though nothing is wrong to look at."""
+        if self.problem is None:
+            self._doom = reason
+            self.look()
 
     async def stop(self) -> None:
         """Take it down, whatever is under way."""
@@ -149,6 +162,9 @@ class Keeper:
                 self.failures = 0
             await self._bell.wait(CHECK_SECS)
             report = await self._interface.check(address)
+            doom, self._doom = self._doom, None
+            if doom is not None:
+                raise InterfaceFailed(doom)
 
     async def _make(self, address: TunnelAddress) -> Report:
         wanted = self._owner.wanted()
@@ -165,7 +181,10 @@ class Keeper:
 
     async def _update(self, report: Report) -> None:
         """Bring the peers up to date, also when somebody else has changed them."""
-        wanted = self._owner.wanted()
+        forgotten, self._forgotten = self._forgotten, set()
+        wanted = {key: peer for key, peer in self._owner.wanted().items() if key not in forgotten}
+        if forgotten:
+            self.look()
         changes = difference(observed(report.allowed_ips, self._told), wanted)
         if changes:
             await self._interface.change(changes)

@@ -171,6 +171,16 @@ class WireguardCarrier(Carrier):
             self._choose()
             self._keeper.look()
 
+    def rejoin(self, node: NodeId) -> None:
+        """Begin a new session with the peer, at the address that its name has now."""
+        peer = self._choice.peers.get(node)
+        if peer is not None:
+            self._keeper.forget(peer.key)
+
+    def rebuild(self, reason: str) -> None:
+        """Make the interface anew."""
+        self._keeper.rebuild(reason)
+
     def send(self, to: NodeId, frame: bytes, slot: str | None = None) -> None:
         """
         Send ``frame``, or keep it for a moment while the interface is made anew.

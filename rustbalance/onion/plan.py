@@ -64,7 +64,8 @@ class PublicationPlan:
     """
     Both descriptors, as of one consensus; equal plans ask for the same uploads.
 
-    ``max_descriptor_size``: bytes that a descriptor must stay under.
+    ``max_descriptor_size``: bytes that a descriptor must stay under. ``visited``: the one that clients with this
+    consensus fetch.
     ``missing_microdescriptors``: directories that are not on our ring since their ed25519 identity is not known; while
     there are many, Tor is still fetching and the ring is not yet to be trusted.
     """
@@ -75,6 +76,7 @@ class PublicationPlan:
     second: SeatPlan
     max_descriptor_size: int
     missing_microdescriptors: int
+    visited: Seat = Seat.FIRST
 
     def __iter__(self) -> Iterator[SeatPlan]:
         yield self.first
@@ -113,7 +115,15 @@ def plan_publication(
         second,
         MAX_DESCRIPTOR_SIZE.of(consensus.params),
         sum(relay.hsdir for relay in consensus.relays) - len(known),
+        _visited(consensus, testing),
     )
+
+
+def _visited(consensus: Consensus, testing: bool) -> Seat:
+    """Clients always fetch the descriptor of the period that they are in (section 2.2.4)."""
+    interval = consensus.voting_interval
+    length = period_length(interval, HSDIR_INTERVAL.of(consensus.params), testing=testing)
+    return Seat.SECOND if between_period_and_srv(consensus.valid_after, interval, length) else Seat.FIRST
 
 
 def _seats(consensus: Consensus, testing: bool) -> Iterator[tuple[Seat, TimePeriod, bytes | None, int]]:

@@ -23,7 +23,12 @@ class Health(StrEnum):
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One Tor process. ``phase``: starting, bootstrapping, serving, waiting (to be restarted), stopped."""
+    """
+    One Tor process. ``phase``: starting, bootstrapping, serving, waiting (to be restarted), stopped.
+
+    ``failure``: the class of what is wrong, as in ``rustbalance.tor.failures``. ``serves_visitors``: the address is
+    served through it; the scout, and a standby for outgoing connections only, serve nobody.
+    """
 
     name: str
     mode: Literal["managed", "external"]
@@ -34,13 +39,30 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     tor_version: str | None
     problem: str | None
+    failure: str | None = None
+    serves_visitors: bool = True
+
+
+class PairStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which Tor is used for control and for outgoing connections: ``active`` is its name, None when neither can be.
+
+    ``phase``: primary, standby, probation (the primary is to be used again when it stays well), neither. ``switches``
+    to the standby since the start.
+    """
+
+    active: str | None
+    phase: str
+    switches: int
 
 
 class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One of the two descriptors (rend-spec-v3 2.2.1): ``first`` or ``second``.
 
-    ``directories`` are responsible for it, ``confirmed`` of them hold our last revision. Ages are in seconds.
+    ``directories`` are responsible for it, ``confirmed`` of them have said that they took our last revision. The last
+    check has found it at ``verified`` of them: they gave it (``verified_by`` "fetch") or, where they cannot be asked
+    for it, had confirmed it ("upload"). Ages are in seconds.
     """
 
     seat: Literal["first", "second"]
@@ -52,6 +74,9 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     published: bool
     age_secs: float | None
     problem: str | None
+    verified: int | None = None
+    verified_by: Literal["fetch", "upload"] | None = None
+    verified_age_secs: float | None = None
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,13 +102,16 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One node of the cluster. ``state``: joining, initializing, healthy, unhealthy, dead.
 
-    ``silent_secs``: since it was last heard of, None if it never was.
+    ``silent_secs``: since it was last heard of, None if it never was. ``left``: it has said goodbye. ``drained``: it is
+    taken out of service by its operator.
     """
 
     id: str
     state: str
     priority: int
     silent_secs: float | None
+    left: bool = False
+    drained: bool = False
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,12 +145,39 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         return ours and self.publisher not in (None, self.me)
 
 
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """Visits to our own address that a node has answered, coming to it through its Tor ``instance``."""
+
+    node: str
+    instance: str
+    age_secs: float
+    count: int
+
+
+class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The visits to our own address, which began when ``visits`` is not 0.
+
+    ``last`` says what the latest one came to; ``failures`` have failed in a row. ``through``: the Tor it went through.
+    ``seen``: who has answered, as far as that was proved. ``diagnosis``: why it fails, once it matters.
+    """
+
+    visits: int
+    failures: int
+    passed_age_secs: float | None
+    last: str
+    through: str | None
+    seen: tuple[Sighting, ...]
+    diagnosis: str | None
+
+
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     The whole node. ``problems`` says in plain sentences what is wrong and what is being done about it.
 
-    ``cluster`` is None for a node that is alone by its configuration. ``descriptors`` are those that it publishes: it
-    has none while another node does.
+    ``summary`` is one sentence about all of it. ``cluster`` is None for a node that is alone by its configuration.
+    ``descriptors`` are those that it publishes: it has none while another node does. ``canary`` is None where that is
+    off. ``drained``: its operator has taken it out of service.
     """
 
     version: str
@@ -136,6 +191,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     proxy: ProxyStatus
     memory: MemoryStatus
     cluster: ClusterStatus | None = None
+    pair: PairStatus | None = None
+    canary: CanaryStatus | None = None
+    summary: str = ""
+    drained: bool = False
 
     @property
     def published(self) -> bool:
@@ -151,21 +210,26 @@ def judge(
     proxy: ProxyStatus,
     problems: tuple[str, ...] = (),
     cluster: ClusterStatus | None = None,
+    *,
+    drained: bool = False,
 ) -> tuple[Health, tuple[str, ...]]:
     """
     Return the health that these facts amount to, and every problem as a sentence.
 
     Down: no visitor can reach this node (no Tor serves, its points were never published, the front does not listen).
-    Degraded: visitors are served, but something needs attention. ``problems`` are added to those found here.
+    Degraded: visitors are served, but something needs attention, or the node is ``drained``, which is as it should be.
+    ``problems`` are added to those found here.
     """
     of_cluster = () if cluster is None else cluster.problems
     found = (*_of_instances(instances), *_of_descriptors(descriptors), *_of_proxy(proxy), *of_cluster, *problems)
     published = any(descriptor.age_secs is not None for descriptor in descriptors)
     reachable = (
-        any(instance.phase == "serving" for instance in instances if instance.name != SCOUT)
+        any(instance.phase == "serving" for instance in instances if instance.serves_visitors)
         and (published or (cluster is not None and cluster.serves_us))
         and proxy.listening is not None
     )
+    if drained:
+        return Health.DEGRADED, ("this node is drained: `rustbalance undrain` puts it back into service", *found)
     if not reachable:
         return Health.DOWN, found
     return (Health.DEGRADED if found else Health.HEALTHY), found

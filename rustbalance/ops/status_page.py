@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rustbalance.ops.status import (
+    CanaryStatus,
     ClusterStatus,
     DescriptorStatus,
     Health,
@@ -22,6 +23,7 @@ from rustbalance.ops.status import (
     MemberStatus,
     MemoryStatus,
     NodeStatus,
+    PairStatus,
     ProxyStatus,
 )
 
@@ -63,8 +65,9 @@ def page(status: NodeStatus) -> RenderableType:
         _head(status),
         *_problems(status),
         *_cluster(status.cluster),
-        _instances(status.instances),
+        _instances(status.instances, status.pair),
         _descriptors(status.descriptors),
+        *_canary(status.canary),
         _here(status.proxy, status.memory),
     )
 
@@ -75,6 +78,7 @@ def _head(status: NodeStatus) -> Text:
         (f"   {status.node_id}", "bold"),
         f"   rustbalance {status.version}   up {duration(status.uptime_secs)}\n",
         f"  http://{status.onion_address}/",
+        f"\n  {status.summary}" if status.summary else "",
     )
 
 
@@ -138,12 +142,13 @@ def _mesh(cluster: ClusterStatus) -> Table:
     return table
 
 
-def _instances(instances: tuple[InstanceStatus, ...]) -> Padding:
+def _instances(instances: tuple[InstanceStatus, ...], pair: PairStatus | None) -> Padding:
+    active = None if pair is None else pair.active
     table = _table("Tor", "state", "bootstrap", "version", "pid", "restarts", right=("pid", "restarts"))
     for one in instances:
         _row(
             table,
-            f"{one.name} ({one.mode})",
+            f"{one.name} ({one.mode})" + (", in use" if one.name == active else ""),
             Text(one.phase, style="green" if one.phase == "serving" else "yellow"),
             f"{one.bootstrap_percent} %  {one.bootstrap_summary}",
             one.tor_version or "-",
@@ -161,13 +166,35 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
         _row(
             table,
             one.seat,
-            Text(f"{one.confirmed} of {one.directories}", style="green" if one.published else "yellow"),
+            _holders(one),
             "never" if one.age_secs is None else f"{duration(one.age_secs)} ago",
             str(one.introduction_points),
             "-" if one.revision is None else str(one.revision),
             str(one.period),
         )
     return _below(table)
+
+
+def _holders(one: DescriptorStatus) -> Text:
+    """Say how many directories took it, and how many of those gave it when they were last asked."""
+    asked = one.verified_by == "fetch"
+    fine = one.published and not (asked and one.verified != one.directories)
+    said = f"{one.confirmed} of {one.directories}" + (f", {one.verified} give it" if asked else "")
+    return Text(said, style="green" if fine else "yellow")
+
+
+def _canary(canary: CanaryStatus | None) -> Iterator[RenderableType]:
+    """Yield what visits to our own address have come to; nothing where there are none."""
+    if canary is None:
+        return
+    table = _table("Visits to our address", "")
+    colour = "yellow" if canary.failures else "green"
+    _row(table, "the latest", Text(canary.last, style=colour if canary.visits else ""))
+    if canary.visits:
+        _row(table, "in all", f"{canary.visits:,}, the last {canary.failures:,} failed, through Tor ({canary.through})")
+    for one in canary.seen:
+        _row(table, f"{one.node} ({one.instance})", f"answered {one.count:,}, {duration(one.age_secs)} ago")
+    yield _below(table)
 
 
 def _here(proxy: ProxyStatus, memory: MemoryStatus) -> Padding:
@@ -183,7 +210,7 @@ def _here(proxy: ProxyStatus, memory: MemoryStatus) -> Padding:
 
 def _target(healthy: bool | None) -> Text:
     if healthy is None:
-        return Text("nobody has asked for a page yet")
+        return Text("has not been asked yet")
     return Text("answers", style="green") if healthy else Text("does not answer", style="red")
 
 

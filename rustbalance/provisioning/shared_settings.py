@@ -13,7 +13,7 @@ from rustbalance.config.outline import Entry, every_entry
 from rustbalance.config.writing import Value, as_toml
 
 #: Whole tables that are about the service and not about a machine.
-TABLES = ("target", "publish", "health")
+TABLES = ("target", "publish", "health", "canary")
 #: Keys of other tables.
 KEYS = (
     "node.clock_skew_tolerance_secs",

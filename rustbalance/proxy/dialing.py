@@ -2,12 +2,15 @@
 Ways to the target.
 
 Owns: which endpoint leads there (onion through Tor, TCP, Unix socket; with TLS or without). In: settings and where
-Tor's SOCKS port is right now; out: connections that are ready for a request, or a failure in time.
+Tor's SOCKS ports are right now; out: connections that are ready for a request, or a failure in time.
+
+Where there are two SOCKS ports, the second one is tried at once when the first does not do its part. What the target
+answers, or that it cannot be found, is the target's own affair: another Tor would hear the same.
 """
 
 import ipaddress
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import (
@@ -18,15 +21,27 @@ from twisted.internet.endpoints import (
     wrapClientTLS,
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
 
 from rustbalance.proxy.failures import NoWay
-from rustbalance.proxy.settings import OnionTarget, ProxySettings, TcpTarget
-from rustbalance.proxy.socks import SocksAddress, SocksEndpoint
+from rustbalance.proxy.settings import OnionTarget, ProxySettings, TcpTarget, UnixTarget
+from rustbalance.proxy.socks import SocksAddress, SocksEndpoint, SocksFailure, SocksRefused
 from rustbalance.proxy.stream import QuietFactory
 from rustbalance.proxy.target import SecureTargetConnection, TargetConnection
 from rustbalance.proxy.tls import tls_check, tls_creator
 
-Socks = Callable[[], SocksAddress | None]
+#: SOCKS reply "general failure": a circuit could not be had, or Tor could not do it just now.
+GENERAL_FAILURE = 0x01
+
+
+class Socks(Protocol):
+    """Who knows where Tor's SOCKS ports are."""
+
+    def socks_addresses(self) -> Sequence[SocksAddress]:
+        """Return the one to use and, maybe, another one for when it fails; none while no Tor is ready."""
+
+    def socks_failed(self, address: SocksAddress, reason: str) -> None:
+        """That one did not do its part."""
 
 
 class Dialer:
@@ -45,37 +60,56 @@ class Dialer:
 
         It fails with what :func:`rustbalance.proxy.failures.trouble` understands.
         """
-        try:
-            endpoint = self._endpoint()
-        except NoWay as error:
-            return fail(error)
+        target = self._settings.target
+        opening = self._open(self._direct(target)) if not isinstance(target, OnionTarget) else self._through_tor(target)
+        return opening.addTimeout(self._settings.connect_timeout, self._reactor)
+
+    def _open(self, endpoint: IStreamClientEndpoint) -> Deferred[TargetConnection]:
         connection = TargetConnection()
         if self._creator is not None:
             endpoint = wrapClientTLS(self._creator, endpoint)
             connection = SecureTargetConnection(self._check)
         connecting = endpoint.connect(QuietFactory(lambda: connection))
         opening: Deferred[TargetConnection] = connecting.addCallback(lambda _: connection.ready)
-        return opening.addTimeout(self._settings.connect_timeout, self._reactor)
+        return opening
 
-    def _endpoint(self) -> IStreamClientEndpoint:
-        target, patience = self._settings.target, self._settings.connect_timeout
-        if isinstance(target, OnionTarget):
-            return self._through_tor(target)
-        if isinstance(target, TcpTarget):
-            tcp: IStreamClientEndpoint = _tcp_kind(target.host)(
-                self._reactor, target.host, target.port, timeout=patience
-            )
-            return tcp
-        return UNIXClientEndpoint(self._reactor, str(target.path), timeout=patience)
+    def _direct(self, target: TcpTarget | UnixTarget) -> IStreamClientEndpoint:
+        patience = self._settings.connect_timeout
+        if isinstance(target, UnixTarget):
+            return UNIXClientEndpoint(self._reactor, str(target.path), timeout=patience)
+        kind = _tcp_kind(target.host)
+        tcp: IStreamClientEndpoint = kind(self._reactor, target.host, target.port, timeout=patience)
+        return tcp
 
-    def _through_tor(self, target: OnionTarget) -> SocksEndpoint:
-        proxy = self._socks()
-        if proxy is None:
-            raise NoWay("no Tor is ready")
+    def _through_tor(self, target: OnionTarget) -> Deferred[TargetConnection]:
+        proxies = list(self._socks.socks_addresses())
+        if not proxies:
+            return fail(NoWay("no Tor is ready"))
+        return self._through(proxies, target)
+
+    def _through(self, proxies: list[SocksAddress], target: OnionTarget) -> Deferred[TargetConnection]:
+        """Go through the first of ``proxies``, and through the others when it does not do its part."""
+        proxy, *others = proxies
         settings = self._settings
-        return SocksEndpoint(
+        endpoint = SocksEndpoint(
             self._reactor, proxy, target.host, target.port, settings.isolation, settings.connect_timeout
         )
+
+        def failed(failure: Failure) -> Deferred[TargetConnection]:
+            if not _is_of_proxy(failure.value):
+                return fail(failure)
+            if not isinstance(failure.value, SocksRefused):
+                self._socks.socks_failed(proxy, str(failure.value))
+            return self._through(others, target) if others else fail(failure)
+
+        return self._open(endpoint).addErrback(failed)
+
+
+def _is_of_proxy(error: BaseException | None) -> bool:
+    """Tell whether the proxy itself failed, so that another one may do better."""
+    if isinstance(error, SocksRefused):
+        return error.code == GENERAL_FAILURE
+    return isinstance(error, SocksFailure)
 
 
 def _tcp_kind(host: str) -> Any:

@@ -204,7 +204,8 @@ class Exchange:
         if head.status == 101:
             self._switch(head)
         self._response = head
-        self._shared.health.up()
+        if head.status < 500:
+            self._shared.health.up()
         self._close = (
             not self._request.keep_alive
             or head.framing.kind is Kind.UNTIL_CLOSE
@@ -259,7 +260,7 @@ class Exchange:
     def _fail(self, what: Trouble) -> None:
         """Answer with a page while that is possible, break off when it is not."""
         if what.down:
-            self._shared.health.down(what.reason)
+            self._shared.health.failed(what.reason)
         if self._response is not None:
             self._break_off()
             return

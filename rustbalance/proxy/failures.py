@@ -52,6 +52,8 @@ def trouble(failure: Failure) -> Trouble:
         return Trouble(503, "too many connections", down=False)
     if isinstance(error, SocksFailure):
         return _through_socks(error)
+    if isinstance(error, NoWay):
+        return Trouble(503, "no Tor is ready", down=False)
     for kind, status, reason in _KINDS:
         if isinstance(error, kind):
             return Trouble(status, reason)
@@ -60,13 +62,12 @@ def trouble(failure: Failure) -> Trouble:
 
 def _through_socks(error: SocksFailure) -> Trouble:
     if error.code is None:
-        return Trouble(503, "the SOCKS proxy does not answer as it should")
+        return Trouble(503, "the SOCKS proxy does not answer as it should", down=False)
     meaning = MEANINGS.get(error.code, "unknown code")
     return Trouble(_SOCKS_STATUS.get(error.code, 502), f"SOCKS reply 0x{error.code:02X}, {meaning}")
 
 
 _KINDS: tuple[tuple[type[BaseException], int, str], ...] = (
-    (NoWay, 503, "no Tor is ready"),
     (DeadlinePassed, 504, "no connection in time"),
     (ConnectTimeout, 504, "no connection in time"),
     (TCPTimedOutError, 504, "no connection in time"),

@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
+from rustbalance.proxy.pages import Intercept
+
 BACKLOG = 1024
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A place where visitors come in: a path, or a port on 127.0.0.1; ``intercept`` sees their requests first."""
+
+    listen: Path | int
+    intercept: Intercept
 
 
 def listen(where: Path | int, factory: IProtocolFactory, reactor: Any) -> Any:

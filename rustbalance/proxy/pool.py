@@ -89,6 +89,11 @@ class Pool:
         for connection in [each for each in self._closing if each.deadline <= now]:
             connection.abort()
 
+    def renew(self) -> None:
+        """Keep none of those that wait for use; those in use go on."""
+        for connection in list(self._idle):
+            self.retire(connection)
+
     def reopen(self) -> None:
         """Open connections again after ``close``."""
         self._closed = False

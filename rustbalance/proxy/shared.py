@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from rustbalance.proxy.deadlines import Deadlines
 from rustbalance.proxy.health import TargetHealth
-from rustbalance.proxy.pages import Intercept
 from rustbalance.proxy.place import Place
 from rustbalance.proxy.pool import Pool
 from rustbalance.proxy.settings import ProxySettings
@@ -34,6 +33,5 @@ class Shared:
     deadlines: Deadlines
     pool: Pool
     health: TargetHealth
-    intercept: Intercept
     tally: Tally = field(default_factory=Tally)
     stopping: bool = False

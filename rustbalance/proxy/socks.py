@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
@@ -30,12 +31,20 @@ __all__ = [
     "SocksFailure",
     "SocksMalformed",
     "SocksRefused",
+    "SocksSilent",
     "SocksUnreachable",
 ]
+
+#: Seconds in which a SOCKS proxy on this machine must have answered the greeting; one that hangs accepts and is silent.
+SILENCE = 2.0
 
 
 class SocksUnreachable(SocksFailure):
     """Nothing listens where the SOCKS proxy should be."""
+
+
+class SocksSilent(SocksFailure):
+    """The SOCKS proxy hangs: it has not said anything in time."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,8 @@ class SocksEndpoint:
     Connects to ``host:port`` through the SOCKS proxy at ``proxy``.
 
     :param isolation: streams with the same text may share circuits; None leaves it to Tor's default.
-    :param timeout: seconds until the stream must be open (greeting, circuits and all).
+    :param timeout: seconds until the stream must be open (greeting, circuits and all). :param silence: seconds until
+        the proxy must have answered the greeting.
     """
 
     def __init__(
@@ -74,11 +84,13 @@ class SocksEndpoint:
         port: int,
         isolation: str | None = None,
         timeout: float = 120.0,
+        silence: float = SILENCE,
     ) -> None:
         self._reactor = reactor
         self._proxy = proxy
         self._where = (host, port, isolation)
         self._timeout = timeout
+        self._silence = silence
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803  (the name is Twisted's)
         """
@@ -90,6 +102,8 @@ class SocksEndpoint:
         connecting = self._proxy.endpoint(self._reactor, self._timeout).connect(QuietFactory(lambda: opening))
         connecting.addErrback(_unreachable)
         connecting.addCallback(lambda _: opening.opened)
+        patience = self._reactor.callLater(self._silence, _give_up, opening, connecting)
+        connecting.addBoth(_in_time, opening, patience)
         return connecting.addTimeout(self._timeout, self._reactor)
 
 
@@ -98,9 +112,28 @@ def _unreachable(failure: Failure) -> None:
     raise SocksUnreachable("the SOCKS proxy cannot be reached") from None
 
 
+def _give_up(opening: "_Opening", connecting: Deferred[IProtocol]) -> None:
+    """End an attempt on which the proxy has not said a word."""
+    if not opening.heard:
+        opening.silent = True
+        connecting.cancel()
+
+
+def _in_time(result: IProtocol | Failure, opening: "_Opening", patience: IDelayedCall) -> IProtocol | Failure:
+    if patience.active():
+        patience.cancel()
+    if opening.silent and isinstance(result, Failure):
+        raise SocksSilent("the SOCKS proxy is silent")
+    return result
+
+
 @implementer(IHalfCloseableProtocol)
 class _Opening(Protocol):
-    """Asks for the stream; afterwards only passes on what happens to it."""
+    """
+    Asks for the stream; afterwards only passes on what happens to it.
+
+    ``heard``: the proxy has said something. ``silent``: it had not when it should have.
+    """
 
     transport: Any
 
@@ -110,6 +143,7 @@ class _Opening(Protocol):
         self._factory = factory
         self._inner: Any = None
         self._failed = False
+        self.heard = self.silent = False
 
     def connectionMade(self) -> None:
         """Send the greeting."""
@@ -117,6 +151,7 @@ class _Opening(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass on, or go on asking."""
+        self.heard = True
         if self._inner is not None:
             self._inner.dataReceived(data)
         elif not self._failed:

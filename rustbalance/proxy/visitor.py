@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from rustbalance.proxy.collecting import Collecting
 from rustbalance.proxy.exchange import Exchange
 from rustbalance.proxy.heads import MalformedMessage
-from rustbalance.proxy.pages import PAGES, LocalAnswer
+from rustbalance.proxy.pages import PAGES, Intercept, LocalAnswer
 from rustbalance.proxy.reading import RequestReader
 from rustbalance.proxy.request import RequestHead
 from rustbalance.proxy.shared import Shared
@@ -29,13 +29,18 @@ LINGER = 5.0
 
 
 class Visitor(Stream):
-    """``left`` is called with it when it is gone. Its ``deadline`` is watched from the beginning to the end."""
+    """
+    ``left`` is called with it when it is gone; ``intercept`` sees its requests first.
 
-    def __init__(self, shared: Shared, left: Callable[["Visitor"], None]) -> None:
+    Its ``deadline`` is watched from the beginning to the end.
+    """
+
+    def __init__(self, shared: Shared, left: Callable[["Visitor"], None], intercept: Intercept) -> None:
         self.reader = RequestReader()
         self.deadline = shared.deadlines.now + shared.settings.keep_alive
         self._shared = shared
         self._left = left
+        self._intercept = intercept
         self._exchange: Exchange | Collecting | None = None
         self._request: RequestHead | None = None
         self._in_head = False
@@ -164,9 +169,12 @@ class Visitor(Stream):
         return True
 
     def _serve(self, request: RequestHead) -> None:
-        ours = self._shared.intercept(request)
+        ours = self._intercept(request)
         if isinstance(ours, LocalAnswer):
             self.answer(ours)
+            return
+        if ours is None and self._shared.health.turns_away:
+            self.answer(PAGES[503])
             return
         if ours is None:
             self._exchange = Exchange(self, request, self._shared)

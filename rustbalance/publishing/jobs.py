@@ -15,12 +15,11 @@ from twisted.logger import Logger
 from rustbalance.moment import Moment
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.inner import InnerLayer
-from rustbalance.onion.periods import TimePeriod
 from rustbalance.onion.plan import PublicationPlan, SeatPlan
 from rustbalance.publishing import schedule as when
 from rustbalance.publishing import uploads as where
 from rustbalance.publishing.builder import Builder, Built
-from rustbalance.publishing.offers import Offers, expiry, outline, read_own
+from rustbalance.publishing.offers import Offers, expiry
 from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
@@ -28,26 +27,25 @@ from rustbalance.publishing.uploads import Post, Raise, Uploads
 from rustbalance.tor.control import ControlError, ControlTimeout, TorControl
 
 Command = when.Command | where.Command
-NO_POINTS = InnerLayer(())
 
 
 class Cluster(Protocol):
     """Who decides which points are published, and by whom; ``rustbalance.coordination`` does."""
 
-    def own_points(self, inner: InnerLayer) -> None:
-        """Our own Tor has these introduction points now and no others."""
+    def own_points(self, instance: str, inner: InnerLayer) -> None:
+        """Our Tor of that name has these introduction points now and no others."""
 
     def used_revision(self, blinded_public: bytes, revision: int) -> None:
         """We have used this counter; nobody may use a lower one."""
 
     def able(self, able: bool) -> None:
-        """Our own Tor can, or cannot, be asked to post."""
+        """A Tor of ours can, or cannot, be asked to post."""
 
 
 class Nobody:
     """A cluster that has not been joined yet."""
 
-    def own_points(self, inner: InnerLayer) -> None:
+    def own_points(self, instance: str, inner: InnerLayer) -> None:
         """Let it pass."""
 
     def used_revision(self, blinded_public: bytes, revision: int) -> None:
@@ -60,15 +58,12 @@ class Nobody:
 @dataclass
 class Jobs:
     """
-    ``source`` is the name under which the points of our own Tor are merged, ``own`` what it had last.
+    ``now`` reads both clocks. ``problems`` has what went wrong last and has not gone well since, under "build".
 
-    ``now`` reads both clocks.
-
-    ``problems`` has, under "read" and "build", what went wrong there last and has not gone well since.
+    ``texts`` are out, or on their way, by blinded key; ``reason``: why they were made.
     """
 
     address: OnionAddress
-    source: str
     settings: PublishSettings
     schedule: Schedule
     uploads: Uploads
@@ -80,7 +75,6 @@ class Jobs:
     now: Callable[[], Moment]
     do: Callable[[Sequence[Command]], None]
     cluster: Cluster = field(default_factory=Nobody)
-    own: InnerLayer = NO_POINTS
     texts: dict[bytes, Built] = field(default_factory=dict)
     reason: str = ""
     problems: dict[str, str] = field(default_factory=dict)
@@ -88,35 +82,6 @@ class Jobs:
     _building: DeferredLock = field(default_factory=DeferredLock)
 
     log = Logger()
-
-    async def read(self, control: TorControl) -> None:
-        """Ask Tor for the introduction points that it has now."""
-        try:
-            self._take(await control.own_descriptor(self.address))
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._note("read", f"the introduction points cannot be read: {error}")
-            self.do(self.schedule.unread(self.now()))
-
-    def _take(self, text: bytes | None) -> None:
-        plan = self.ring.plan
-        if plan is None:
-            self.do(self.schedule.unread(self.now()))
-            return
-        wall = int(self.now().wall)
-        own = NO_POINTS if text is None else read_own(text, self.address.public_key, _periods(plan), wall)
-        self.problems.pop("read", None)
-        self.offer(own)
-        self.do(self.schedule.points(self.offers.outline(), self.now()))
-
-    def offer(self, own: InnerLayer) -> None:
-        """Keep the points that our Tor has now, and tell the cluster of them if a client would see a change."""
-        before, self.own = self.own, own
-        if self.source in self.offers:
-            self.offers.put(self.source, own)
-        if outline([own]) != outline([before]):
-            self.cluster.own_points(own)
 
     async def publish(self, reason: str) -> None:
         """Build both descriptors, each in a turn of its own of the event loop, and have them posted."""
@@ -139,13 +104,24 @@ class Jobs:
         self._note_dropped(merged.dropped)
         self.builder.prepare(plan)
         self.reason = reason
-        for seat in plan:
-            built = await self._build(seat, merged.inner, plan.max_descriptor_size)
-            self.texts[seat.blinded_public] = built
-            directories = self._directories(seat)
-            self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, directories, self.now()))
-        self.texts = {seat.blinded_public: self.texts[seat.blinded_public] for seat in plan}
+        errors = [error for seat in plan if (error := await self._publish_one(seat, merged.inner, plan)) is not None]
+        kept = {seat.blinded_public for seat in plan}
+        self.texts = {blinded: text for blinded, text in self.texts.items() if blinded in kept}
+        if errors:
+            raise errors[0]
         return expiry(merged.inner)
+
+    async def _publish_one(self, seat: SeatPlan, inner: InnerLayer, plan: PublicationPlan) -> Exception | None:
+        """Publish one descriptor; what is wrong with it is returned, and no reason to keep the other one back."""
+        try:
+            built = self.texts[seat.blinded_public] = await self._build(seat, inner, plan.max_descriptor_size)
+        except CancelledError:
+            raise
+        except Exception as error:
+            return error
+        directories = self._directories(seat)
+        self.do(self.uploads.publish(seat.seat, seat.blinded_public, built.revision, directories, self.now()))
+        return None
 
     def _directories(self, seat: SeatPlan) -> tuple[str, ...]:
         """Return who is responsible for ``seat`` by now: the ring may have changed while the text was made."""
@@ -218,9 +194,3 @@ class Jobs:
         if problem != self.problems.get(kind):
             self.log.error("Publishing: {problem}", problem=problem)
         self.problems[kind] = problem
-
-
-def _periods(plan: PublicationPlan) -> list[TimePeriod]:
-    """Return the periods that Tor's current descriptor may be for: ours, and one on either side while it rotates."""
-    first = plan.first.period
-    return [first.shifted(-1), first, first.shifted(1), first.shifted(2)]

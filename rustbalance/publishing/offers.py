@@ -44,6 +44,11 @@ def outline(inners: Iterable[InnerLayer]) -> Outline:
     return Outline(keys, frozenset(replace(inner, points=()) for inner in speaking))
 
 
+def source_name(node: str, instance: str) -> str:
+    """Return the name under which the points of a node's Tor are merged."""
+    return f"{node}/{instance}"
+
+
 class Offers:
     """The last offer of every source, by its name."""
 

@@ -5,10 +5,24 @@ Owns: the sentences and the status values of this room. In: a plan and how far i
 ``DescriptorStatus``. Pure. No address in any of it.
 """
 
+from collections.abc import Callable, Iterable
+
 from rustbalance.moment import Moment
 from rustbalance.onion.plan import SeatPlan
 from rustbalance.ops.status import DescriptorStatus
 from rustbalance.publishing.track import Progress
+
+
+def descriptors(
+    plans: Iterable[SeatPlan],
+    progress: Callable[[bytes], Progress | None],
+    points: Callable[[bytes], int],
+    now: Moment,
+) -> tuple[DescriptorStatus, ...]:
+    """Return the status of each descriptor; ``progress`` and ``points`` say it of a blinded key."""
+    return tuple(
+        descriptor_status(plan, progress(plan.blinded_public), points(plan.blinded_public), now) for plan in plans
+    )
 
 
 def descriptor_status(plan: SeatPlan, progress: Progress | None, points: int, now: Moment) -> DescriptorStatus:

@@ -1,9 +1,9 @@
 """
 When to publish.
 
-Owns: what makes a publish due, when to ask Tor for our introduction points, and when to leave the directories alone.
-In: the points that Tor has, the plan that the consensus asks for, events and the time; out: commands (``Read``,
-``Publish``, ``Redirect``) and the next second at which to look again. Pure: the publisher performs the commands.
+Owns: what makes a publish due, and when to leave the directories alone. In: the points that are to be published, the
+plan that the consensus asks for, events and the time; out: commands (``Read``, ``Publish``, ``Redirect``) and the next
+second at which to look again. Pure: the publisher performs the commands.
 
 The first change of a quiet time is published at once; changes in a row are gathered, in gaps that grow as long as they
 go on (introduction points under attack rotate all the time).
@@ -17,16 +17,8 @@ from rustbalance.moment import Moment
 from rustbalance.onion.plan import PublicationPlan
 from rustbalance.publishing.offers import Outline
 from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.urgency import CERTIFICATE_MARGIN, EXPIRING, OLDEST, OVERDUE, Shortage, Urgency
 from rustbalance.tor.backoff import Backoff
-
-LIFETIME = 180 * 60
-"""Seconds that a directory keeps a descriptor (rend-spec-v3 2.4, descriptor-lifetime)."""
-OLDEST = LIFETIME / 2
-"""Age in seconds at which a descriptor is replaced whatever ``refresh_interval_secs`` says; Tor itself: 60-120 min."""
-EXPIRING = LIFETIME * 3 / 4
-"""Age in seconds at which something uncertain is better than what is out there."""
-CERTIFICATE_MARGIN = 3 * 3600
-"""Seconds before the first certificate in a descriptor expires at which it is replaced."""
 
 
 class Answer(StrEnum):
@@ -44,7 +36,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Read:
-    """Ask Tor for its introduction points, then say ``points`` or ``unread``."""
+    """The introduction points are about to change: ask every Tor of ours for them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,14 @@ class Redirect:
     """Only the responsible directories changed: see that the new ones get what the others have."""
 
 
-Command = Read | Publish | Redirect
+@dataclass(frozen=True)
+class Warn:
+    """Tell the operator."""
+
+    text: str
+
+
+Command = Read | Publish | Redirect | Warn
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class Schedule:
     """
     The clock of publishing; every input returns the commands that it leads to.
 
-    ``backoff`` says how long to wait after so many builds that failed. Introduction points that Tor has not told of
-    since it was last connected do not count. It publishes unless it was told to ``follow``.
+    ``backoff`` says how long to wait after so many builds that failed. It publishes unless it was told to ``follow``.
+    ``urgency`` is to be told what came of each publish.
     """
 
     settings: PublishSettings
@@ -84,13 +83,11 @@ class Schedule:
     _connected: bool = False
     _leading: bool = True
     _told: Answer = Answer.CERTAIN
-    _reading: bool = False
-    _read_at: float = 0.0
-    _eager_until: float = 0.0
     _plan: PublicationPlan | None = None
     _keys_since: float = 0.0
     _outline: Outline = field(default_factory=Outline)
     _points_since: float = 0.0
+    _points_began: float = 0.0
     _expires: float = float("inf")
     _asked: bool = False
     _unfinished: bool = False
@@ -102,13 +99,23 @@ class Schedule:
     _failures: int = 0
     _woken: float = float("-inf")
 
+    def __post_init__(self) -> None:
+        self.urgency = Urgency(self.settings)
+        self.shortage = Shortage(self.settings)
+
     def connected(self, now: Moment) -> list[Command]:
-        """Tor answers."""
-        self._connected, self._reading, self._read_at = True, False, now.mono
-        return self.hint(now)
+        """A Tor can be asked to post."""
+        self._connected = True
+        return self.wake(now)
+
+    def interrupted(self, now: Moment) -> list[Command]:
+        """The Tor that was to post is gone, and another one can be asked: what was under way begins again."""
+        self._unfinished = self._unfinished or self._building is not None
+        self._building = None
+        return self.wake(now)
 
     def lost(self, now: Moment) -> list[Command]:
-        """Tor is gone, its introduction points with it."""
+        """No Tor can be asked any more; what was to be published does not count until it is told again."""
         self._unfinished = self._unfinished or self._building is not None
         self._connected, self._building = False, None
         self._outline, self._points_since = Outline(), now.mono
@@ -124,17 +131,11 @@ class Schedule:
         self._leading, self._last, self._building = False, None, None
         self._last_at, self._gap = float("-inf"), 0.0
         self._asked, self._retry_at, self._failures = False, None, 0
-        return self.wake(now)
-
-    def hint(self, now: Moment) -> list[Command]:
-        """The introduction points may have changed or be about to (``HS_DESC CREATED``, a circuit of one)."""
-        self._eager_until = now.mono + self.settings.eager
-        self._read_at = min(self._read_at, now.mono)
+        self.urgency.reset()
         return self.wake(now)
 
     def points(self, outline: Outline, now: Moment) -> list[Command]:
-        """Tor has told of its introduction points; these are to be published now."""
-        self._reading = False
+        """These introduction points are to be published now; what other nodes offer is known as well as before."""
         return self._offered(outline, now)
 
     def told(self, outline: Outline, answer: Answer, now: Moment) -> list[Command]:
@@ -144,12 +145,10 @@ class Schedule:
 
     def _offered(self, outline: Outline, now: Moment) -> list[Command]:
         if outline != self._outline:
+            if not self._outline or now.mono > self._points_since + self.settings.points_patience:
+                self._points_began = now.mono
             self._outline, self._points_since, self._retry_at = outline, now.mono, None
-        return self.wake(now)
-
-    def unread(self, now: Moment) -> list[Command]:
-        """Tor could not tell."""
-        self._reading = False
+            self.shortage.seen(len(outline), now)
         return self.wake(now)
 
     def plan(self, plan: PublicationPlan, now: Moment) -> list[Command]:
@@ -157,7 +156,7 @@ class Schedule:
         before, self._plan = self._plan, plan
         if before is None or _keys(before) != _keys(plan):
             self._keys_since, self._retry_at = now.mono, None
-            return self.hint(now)
+            return [Read(), *self.wake(now)]
         moved = [each.directories for each in before] != [each.directories for each in plan]
         return [*([Redirect()] if moved else []), *self.wake(now)]
 
@@ -186,10 +185,14 @@ class Schedule:
             return Answer.UNKNOWN
         if self._told is not Answer.CERTAIN:
             return self._told
-        few = len(self._outline) < self.settings.expected_points
-        if few and now.mono < self._points_since + self.settings.points_grace:
+        if len(self._outline) < self.settings.expected_points and now.mono < self._patience_until():
             return Answer.UNCERTAIN
         return Answer.CERTAIN
+
+    def _patience_until(self) -> float:
+        """Return until when more points are waited for: a little after the last, not long after the first."""
+        began = self._points_began + self.settings.points_patience
+        return min(self._points_since + self.settings.points_grace, began)
 
     def obstacle(self, now: Moment) -> str | None:
         """Say what keeps us from publishing; None when nothing does."""
@@ -202,7 +205,8 @@ class Schedule:
     def wake(self, now: Moment) -> list[Command]:
         """Look at the clock."""
         self._woken = now.mono
-        return [*self._read(now), *self._publish(now)]
+        short = self.shortage.news(now) if self._leading else None
+        return [*([] if short is None else [Warn(short)]), *self._publish(now)]
 
     def due(self) -> float | None:
         """Return the monotonic second of the next ``wake``, None when only an input can change anything."""
@@ -211,40 +215,44 @@ class Schedule:
     def _times(self) -> Iterator[float]:
         if not self._connected:
             return
-        if not self._reading:
-            yield self._read_at
-        yield self._points_since + self.settings.points_grace
+        yield self._patience_until()
         yield self._keys_since + self.settings.rotation_grace
-        yield self._last_at + self._gap
+        yield self._free_at()
         if self._retry_at is not None:
             yield self._retry_at
         if self._last is not None:
             yield self._refresh_at()
             yield self._last_at + EXPIRING
+        for due in (self.urgency.due(), self.shortage.due()):
+            if due is not None:
+                yield due
 
-    def _read(self, now: Moment) -> Iterator[Read]:
-        if self._connected and not self._reading and self._read_at <= now.mono:
-            self._reading = True
-            quick = self._begins() or now.mono < self._eager_until
-            self._read_at = now.mono + (self.settings.read_quick if quick else self.settings.read_slow)
-            yield Read()
-
-    def _begins(self) -> bool:
-        """Tell whether visitors may be waiting for our points."""
+    def begins(self) -> bool:
+        """Tell whether visitors may be waiting for points, which should then be asked for often."""
         return self._last is None and (self._leading or not self._outline)
 
-    def _publish(self, now: Moment) -> Iterator[Publish]:
+    def _publish(self, now: Moment) -> Iterator[Command]:
         reason = self._reason(now) if self._leading else None
         if reason is None or self._building is not None or self._plan is None:
             return
-        if now.mono < self._last_at + self._gap or not self._good_enough(now):
+        if now.mono < self._free_at() or not self._good_enough(now):
             return
         self._building = Issue(self._outline, _keys(self._plan))
         self._asked = self._unfinished = False
         calm = now.mono - self._last_at > 4 * self._gap
         self._gap = self.settings.gap_least if calm else min(2 * self._gap, self.settings.gap_most)
         self._last_at, self._retry_at = now.mono, None
+        if reason == OVERDUE:
+            yield Warn(
+                f"Too few directories have confirmed a publish for {self.urgency.age(now):.0f} s: publishing now"
+            )
+        self.urgency.attempted([key for key, _ in self._building.keys], now)
         yield Publish(reason)
+
+    def _free_at(self) -> float:
+        """Return when the next publish may follow the last: not long after, when points that are out are dead."""
+        lost = self._last is not None and self._outline.auth_keys < self._last.outline.auth_keys
+        return self._last_at + (min(self._gap, self.settings.gap_loss) if lost else self._gap)
 
     def _good_enough(self, now: Moment) -> bool:
         answer = self.answer(now)
@@ -266,6 +274,9 @@ class Schedule:
             return "on request"
         if self._unfinished:
             return "another attempt"
+        urgent = self.urgency.reason(now)
+        if urgent is not None:
+            return urgent
         return "refresh" if now.mono >= self._refresh_at() else None
 
     def _rotated(self, now: Moment) -> bool:

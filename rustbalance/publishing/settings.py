@@ -6,6 +6,7 @@ of introduction points); out: ``PublishSettings``. All times are in seconds.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,13 +14,16 @@ class PublishSettings:
     """
     Both what an operator sets and what only tests change.
 
-    ``expected_points``: introduction points that Tor was told to keep; a first publish waits ``points_grace`` for them
-    once some exist. ``min_directories``: confirmations that make a publish a success (all, where fewer directories are
-    responsible). ``directory_deadline``: after it a directory has not answered; Tor itself never says so.
-    ``directory_quiet``: how much longer a late answer from it is waited for before another text goes there.
+    ``max_age_secs``: age of what was last confirmed at which a publish is overdue. ``expected_points``: introduction
+    points that our Tors were told to keep, all together; while there are fewer, a publish waits ``points_grace`` after
+    the last one, and at most ``points_patience`` after the first; after ``shortage_secs`` it is worth a word.
+    ``min_directories``: confirmations that make a publish a success (all, where fewer directories are responsible).
+    ``directory_deadline``: after it a directory has not answered; Tor itself never says so. ``directory_quiet``: how
+    much longer a late answer from it is waited for before another text goes there.
     """
 
     refresh_interval_secs: float = 600.0
+    max_age_secs: float = 900.0
     max_intro_points: int = 20
     min_directories: int = 4
     expected_points: int = 3
@@ -30,11 +34,32 @@ class PublishSettings:
     retry_most: float = 300.0
 
     points_grace: float = 1.0
+    points_patience: float = 5.0
+    shortage_secs: float = 120.0
     rotation_grace: float = 1.5
     gap_least: float = 1.0
     gap_most: float = 30.0
+    gap_loss: float = 5.0
     read_quick: float = 0.25
     read_slow: float = 10.0
     eager: float = 5.0
     ring_retry: float = 1.0
     ring_recheck: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySettings:
+    """
+    How uploads are checked afterwards: ``delay`` after a publish and then every ``interval``.
+
+    ``mode``: "fetch" asks the directories, "upload" goes by what they have confirmed, "off" checks only on request.
+    ``deadline``: for the answer of one directory. ``looks``: how often one is asked whose answer was not good, with a
+    ``pause`` before.
+    """
+
+    mode: Literal["fetch", "upload", "off"] = "fetch"
+    interval: float = 300.0
+    delay: float = 60.0
+    deadline: float = 20.0
+    looks: int = 2
+    pause: float = 2.0

@@ -2,7 +2,7 @@
 Who has got our descriptors.
 
 Owns: for both descriptors and every responsible directory, what was posted, confirmed, refused or never answered, and
-what to do about it. In: publishes, HS_DESC events and the time; out: commands (``Post``, ``Raise``, ``Outcome``) and
+what to do about it. In: publishes, HS_DESC events and the time; out: commands (``Post``, ``Raise``, ``Outcome``, …) and
 the next second at which to look again. Pure: the publisher performs the commands.
 
 ``HS_DESC UPLOADED`` names the address and the directory but not the descriptor, so a directory that is responsible for
@@ -12,14 +12,14 @@ the wrong one (``delivery.Lane``). A directory takes a revision only if it is hi
 each only once. Source: control-spec, HSPOST and HS_DESC; C tor's hs_cache.c.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rustbalance.moment import Moment
 from rustbalance.onion.plan import Seat
 from rustbalance.publishing.delivery import NEVER, NO_ANSWER, REJECTED, Copy, Lane
 from rustbalance.publishing.settings import PublishSettings
-from rustbalance.publishing.track import Progress, Track
+from rustbalance.publishing.track import Progress, Standing, Track
 from rustbalance.tor.backoff import Backoff
 
 LEADS = (0.0, 60.0, 360.0, 2_160.0, 12_960.0, 77_760.0)
@@ -55,7 +55,14 @@ class Outcome:
     progress: Progress
 
 
-Command = Post | Raise | Outcome
+@dataclass(frozen=True)
+class Reached:
+    """Enough directories have confirmed the descriptor of that key; others may still be under way."""
+
+    blinded: bytes
+
+
+Command = Post | Raise | Reached | Outcome
 
 
 @dataclass
@@ -135,6 +142,17 @@ class Uploads:
                     copy.not_before = self._retry_at(copy, now)
         return self.wake(now)
 
+    def lost(self, blinded: bytes, floor: int, directories: Collection[str], now: Moment) -> list[Command]:
+        """
+        These have confirmed the descriptor and turn out not to hold it: they get it again, and nobody else.
+
+        ``floor`` is the one of the ``standing`` they were judged by; what has been published since is on its way.
+        """
+        track = self._track(blinded)
+        if track is not None and track.floor == floor:
+            track.lose(directories)
+        return self.wake(now)
+
     def uploaded(self, directory: str, now: Moment) -> list[Command]:
         """``HS_DESC UPLOADED``: the directory took what it was last sent."""
         lane = self._lanes.pop(directory, None)
@@ -162,9 +180,10 @@ class Uploads:
     def wake(self, now: Moment) -> list[Command]:
         """Look at the clock: expire what was not answered, post what is due, report what is settled."""
         self._expire(now)
-        posts = [post for track in self._tracks.values() for post in self._post(track, now)]
-        least = self.settings.min_directories
-        return [*posts, *(Outcome(track.progress()) for track in self._tracks.values() if track.judge(least, now))]
+        tracks, least = list(self._tracks.values()), self.settings.min_directories
+        posts = [post for track in tracks for post in self._post(track, now)]
+        outcomes = [Outcome(track.progress()) for track in tracks if track.judge(least, now)]
+        return [*posts, *(Reached(track.blinded) for track in tracks if track.just_reached()), *outcomes]
 
     def due(self) -> float | None:
         """Return the monotonic second of the next ``wake``, None when only an input can change anything."""
@@ -183,6 +202,11 @@ class Uploads:
         """Return how far the descriptor under that key has got, None when it was never published."""
         track = self._track(blinded)
         return None if track is None else track.progress()
+
+    def standing(self, blinded: bytes) -> Standing | None:
+        """Return what directories should hold under that key, None when it was never published."""
+        track = self._track(blinded)
+        return None if track is None else track.standing()
 
     def _track(self, blinded: bytes) -> Track | None:
         return next((track for track in self._tracks.values() if track.blinded == blinded), None)
@@ -232,6 +256,7 @@ class Uploads:
         if reason != REJECTED:
             copy.fail(reason, self._retry_at(copy, now))
             return []
+        track.refusals.add(directory)
         if lane.revision < track.revision:
             copy.renew()  # a text with a higher counter is there already
             return []

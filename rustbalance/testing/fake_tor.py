@@ -9,7 +9,6 @@ oddities. In: command lines; out: replies, and a record of what was asked. One `
 
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,11 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 from twisted.test import iosim
 
+from rustbalance.testing.fake_descriptors import DescriptorVerbs
 from rustbalance.testing.tor_values import Posted, escaped, settings, shown
 
 VERSION = "0.4.9.11"
 _NONCE = bytes(32)
-_FINGERPRINT = re.compile(r"\$?([0-9A-Fa-f]{40})(?:[~=]\w+)?")
-_LABEL = re.compile(r"[a-z2-7]{56}")
 
 
 @dataclass
@@ -34,6 +32,7 @@ class FakeTor:
 
     ``password`` and ``cookie`` (a file that holds 32 bytes) switch those kinds of authentication on.
     ``info`` holds GETINFO values; bytes are sent as data blocks. ``hung``: nothing is answered any more.
+    ``fetches``: address and directory of each HSFETCH; what comes of it is the test's to ``emit``.
     """
 
     password: str | None = None
@@ -46,6 +45,7 @@ class FakeTor:
     hung: bool = False
     owned: bool = False
     posted: list[Posted] = field(default_factory=list)
+    fetches: list[tuple[str, str]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     connections: list["FakeControlConnection"] = field(default_factory=list)
 
@@ -109,8 +109,10 @@ class FakeTor:
         return tuple(self.options)
 
 
-class FakeControlConnection(LineReceiver):
+class FakeControlConnection(DescriptorVerbs, LineReceiver):
     """One connection to a ``FakeTor``."""
+
+    tor: FakeTor
 
     def __init__(self, tor: FakeTor) -> None:
         self.tor = tor
@@ -135,7 +137,13 @@ class FakeControlConnection(LineReceiver):
             self.transport.loseConnection()
 
     def send_event(self, text: str) -> None:
-        """Send one asynchronous reply; one of several lines is followed by OK."""
+        """Send one asynchronous reply; one of several lines is followed by OK, a fetched descriptor is a data block."""
+        head, _, block = text.partition("\n")
+        if head.startswith("HS_DESC_CONTENT "):
+            self.sendLine(b"650+" + head.encode())
+            self._send_block(block.encode())
+            self.sendLine(b"650 OK")
+            return
         *lines, last = [*text.split("\n"), "OK"] if "\n" in text else [text]
         for line in lines:
             self.sendLine(b"650-" + line.encode())
@@ -266,27 +274,6 @@ class FakeControlConnection(LineReceiver):
             self.tor.options = []
         yield "250 OK"
         self.tor.changed([("HiddenServiceOptions", "")])
-
-    def _answer_hspost(self, rest: str, body: bytes) -> Iterator[str]:
-        words = [word.partition("=") for word in rest.split()]
-        servers = [value for key, _, value in words if key == "SERVER"]
-        address = {key: value for key, _, value in words}.get("HSADDRESS")
-        unknown = next((name for name in servers if not self._knows(name)), None)
-        if unknown is not None:
-            yield f'552 Server "{unknown}" not found'
-        elif address is None:
-            return  # so does the real one: no answer, ever
-        elif not _LABEL.fullmatch(address):
-            yield "512 Malformed onion address"
-        elif not body.startswith(b"hs-descriptor 3\n"):
-            yield "554 Invalid descriptor"
-        else:
-            self.tor.posted.append(Posted(body, address, tuple(servers)))
-            yield "250 OK"
-
-    def _knows(self, server: str) -> bool:
-        found = _FINGERPRINT.fullmatch(server)
-        return found is not None and found[1].upper() in self.tor.relays
 
     def _send_block(self, block: bytes) -> None:
         for line in block.splitlines():

@@ -19,10 +19,11 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from txtorcon.torcontrolprotocol import TorDisconnectError, TorProtocolError
 
-from rustbalance.life import within
+from rustbalance.life import attentively, within
 from rustbalance.onion.address import OnionAddress
 from rustbalance.secrets import Secret
 from rustbalance.tor.events import SUBSCRIBED, BootstrapProgress, Event, parse_bootstrap, parse_event
+from rustbalance.tor.failures import ControlError, ControlLost, ControlRefused, ControlTimeout
 from rustbalance.tor.replies import (
     Setting,
     hspost,
@@ -33,28 +34,21 @@ from rustbalance.tor.replies import (
 )
 from rustbalance.tor.wire import ControlWire
 
+__all__ = [
+    "ControlError",
+    "ControlLost",
+    "ControlRefused",
+    "ControlTimeout",
+    "DescriptorRefused",
+    "NoDirectoryKnown",
+    "Patience",
+    "TorControl",
+    "connect",
+]
+
 CONSENSUS = "dir/status-vote/current/consensus-microdesc"
 MICRODESCRIPTORS = "md/all"
-
-
-class ControlError(Exception):
-    """Something went wrong between us and Tor's control port."""
-
-
-class ControlTimeout(ControlError):
-    """Tor did not answer in time; the connection has been given up."""
-
-
-class ControlLost(ControlError):
-    """The connection is gone, or could not be made."""
-
-
-class ControlRefused(ControlError):
-    """Tor answered with an error; ``code`` as in control-spec section 4."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{message} ({code})")
-        self.code = code
+PHASE = "status/bootstrap-phase"
 
 
 class DescriptorRefused(ControlError):
@@ -71,13 +65,14 @@ class Patience:
     Deadlines in seconds.
 
     ``command`` for an ordinary answer, ``bulk`` for one of several megabytes, ``check`` between two signs of life,
-    ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor that is still there),
-    ``introductions`` for one that serves to have introduction points (again).
+    ``life`` for one of them, ``start`` for a child to open its control socket (it waits 5 by itself for a predecessor
+    that is still there), ``introductions`` for one that serves to have introduction points (again).
     """
 
     command: float = 10.0
     bulk: float = 60.0
-    check: float = 5.0
+    check: float = 2.0
+    life: float = 5.0
     start: float = 30.0
     introductions: float = 120.0
 
@@ -108,9 +103,10 @@ class TorControl:
         self._wire.when_disconnected().addBoth(lambda _: gone.callback(self._lost or "it was closed"))
         return gone
 
-    def subscribe(self, listener: Callable[[Event], None]) -> None:
-        """Call ``listener`` with each event that ``rustbalance.tor.events`` knows."""
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call ``listener`` with each event that ``rustbalance.tor.events`` knows, until what is returned is called."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def abandon(self, reason: str) -> None:
         """Break the connection off at once."""
@@ -160,8 +156,8 @@ class TorControl:
         await self.ask("TAKEOWNERSHIP")
 
     async def bootstrap(self) -> BootstrapProgress:
-        """Return how far Tor is."""
-        return parse_bootstrap(await self.get_info("status/bootstrap-phase"))
+        """Return how far Tor is, which is a sign of life too: it has its own deadline."""
+        return parse_bootstrap((await self.get_info_lines(PHASE, self._patience.life)).decode("utf-8", "replace"))
 
     async def consensus(self) -> bytes:
         """Return the microdescriptor consensus, 2 to 3 MB on the public network."""
@@ -218,7 +214,7 @@ class TorControl:
 
     async def _answered(self, verb: str, answer: Deferred[str], seconds: float) -> str:
         try:
-            return await within(seconds, self._reactor, answer)
+            return await attentively(seconds, self._reactor, answer)
         except TimeoutError:
             reason = f"Tor did not answer {verb} within {seconds:g} s"
             self.abandon(reason)

@@ -6,13 +6,14 @@ out: a value, or None for what we do not need. Pure.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "HS_DESC", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
+SUBSCRIBED = ("STATUS_CLIENT", "STATUS_GENERAL", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,38 @@ class DescriptorUploadFailed:
     blinded: str
     reason: str
 
+    @property
+    def blinded_public(self) -> bytes:
+        """The key itself, empty when what Tor says is none: nobody's."""
+        try:
+            return b64decode(self.blinded + "=" * (-len(self.blinded) % 4), validate=True)
+        except ValueError:
+            return b""
+
+
+@dataclass(frozen=True)
+class DescriptorFetched:
+    """
+    What the directory ``fingerprint`` gave when it was asked for the descriptor of that blinded key (base64).
+
+    ``text`` is empty when it gave nothing; ``DescriptorFetchFailed`` has said why then.
+    """
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class DescriptorFetchFailed:
+    """The directory did not give it; ``NOT_FOUND``: it has none."""
+
+    address: OnionAddress
+    fingerprint: str
+    blinded: str
+    reason: str
+
 
 @dataclass(frozen=True)
 class ServicesReconfigured:
@@ -51,6 +84,20 @@ class ServicesReconfigured:
 
     A reload (SIGHUP) is told in this way too; it takes away whatever SETCONF has set.
     """
+
+
+@dataclass(frozen=True)
+class ClockSkewed:
+    """By what a relay or a consensus says our clock is ``ahead`` by so many seconds (negative: behind)."""
+
+    ahead: float
+
+
+@dataclass(frozen=True)
+class ClockJumped:
+    """Our clock was set, or the machine slept, for ``seconds``."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -81,13 +128,17 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
+    | DescriptorFetched
+    | DescriptorFetchFailed
     | ServicesReconfigured
+    | ClockSkewed
+    | ClockJumped
     | ConsensusArrived
     | BootstrapProgress
     | IntroductionCircuit
 )
 
-#: Reasons of ``HS_DESC FAILED`` that belong to an upload; Tor uses the same event for fetches.
+#: Reasons of ``HS_DESC FAILED`` that may belong to an upload; Tor uses the same event for fetches.
 _UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
 _KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 _BLANK = re.compile(r"[ \n]")
@@ -128,6 +179,13 @@ def _client_status(text: str) -> Event | None:
     return ConsensusArrived() if action == "CONSENSUS_ARRIVED" else None
 
 
+def _general_status(text: str) -> Event | None:
+    _, action, *_ = text.split(" ", 2)
+    if action == "CLOCK_SKEW":
+        return ClockSkewed(float(keywords(text)["SKEW"]))
+    return ClockJumped(float(keywords(text)["TIME"])) if action == "CLOCK_JUMPED" else None
+
+
 def _descriptor(text: str) -> Event | None:
     action, address, _, relay, *rest = text.split()
     if action == "CREATED":
@@ -139,8 +197,17 @@ def _descriptor(text: str) -> Event | None:
     return None
 
 
-def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event | None:
-    return DescriptorUploadFailed(address, relay, rest[0], reason) if reason in _UPLOAD_REASONS else None
+def _failed(address: OnionAddress, relay: str, rest: list[str], reason: str) -> Event:
+    kind = DescriptorUploadFailed if reason in _UPLOAD_REASONS else DescriptorFetchFailed
+    return kind(address, relay, rest[0], reason)
+
+
+def _content(text: str) -> Event:
+    """Read the head and the descriptor behind it, without the OK that ends the reply."""
+    head, _, body = text.partition("\n")
+    address, blinded, relay = head.split()
+    descriptor = body.removesuffix("OK").lstrip("\n").encode("utf-8", "replace")
+    return DescriptorFetched(OnionAddress.parse(address), _fingerprint(relay), blinded, descriptor)
 
 
 def _changed(text: str) -> Event | None:
@@ -169,7 +236,9 @@ def _fingerprint(relay: str) -> str:
 
 _READERS: dict[str, Callable[[str], Event | None]] = {
     "STATUS_CLIENT": _client_status,
+    "STATUS_GENERAL": _general_status,
     "HS_DESC": _descriptor,
+    "HS_DESC_CONTENT": _content,
     "CONF_CHANGED": _changed,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,

@@ -10,20 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from rustbalance.onion.keys import MasterKey
+from rustbalance.ops.status import InstanceStatus
 from rustbalance.secrets import Secret
 from rustbalance.tor.backoff import Backoff
 from rustbalance.tor.control import Patience, TorControl, connect
+from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.instance import BACKOFF, TorInstance
+from rustbalance.tor.knocking import Place
+from rustbalance.tor.restarting import Restarter
 from rustbalance.tor.service_dir import prepare_service_directory
 from rustbalance.tor.service_setup import ensure_service, is_in_place
 from rustbalance.tor.torrc import HiddenService
-
-#: A Unix socket, or a host and a port.
-Place = Path | tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ExternalSettings:
     Where that Tor takes commands (``control``) and connections (``socks``), and the directory for its service.
 
     ``forward_to``: where visitors are sent, ``unix:PATH`` or ``HOST:PORT``, or a function that says so at each attempt.
+    ``restart_command``: what restarts that Tor, the program first; empty: nothing of ours does.
     """
 
     control: Place
@@ -39,10 +42,15 @@ class ExternalSettings:
     hidden_service_dir: Path
     introduction_points: int = 3
     forward_to: str | Callable[[], str] = ""
+    restart_command: tuple[str, ...] = ()
 
 
 class ExternalTor(TorInstance):
-    """A connection, made again when it breaks. ``password`` where that Tor wants one rather than its cookie."""
+    """
+    A connection, made again when it breaks. ``password`` where that Tor wants one rather than its cookie.
+
+    Without a ``key`` nothing is served on it, and nothing of its configuration is touched.
+    """
 
     mode: Literal["managed", "external"] = "external"
 
@@ -50,7 +58,7 @@ class ExternalTor(TorInstance):
         self,
         name: str,
         settings: ExternalSettings,
-        key: Callable[[], MasterKey] | MasterKey,
+        key: Callable[[], MasterKey] | MasterKey | None,
         reactor: Any,
         backoff: Backoff = BACKOFF,
         patience: Patience = Patience(),  # noqa: B008  (frozen)
@@ -61,7 +69,9 @@ class ExternalTor(TorInstance):
         self._settings = settings
         self._key = key
         self._password = password
+        self.serves_visitors = key is not None
         self._service: HiddenService | None = None
+        self._restarter = Restarter(name, settings.restart_command, reactor)
 
     async def connect(self) -> TorControl:
         """Connect and authenticate."""
@@ -73,6 +83,8 @@ class ExternalTor(TorInstance):
 
         :raises rustbalance.tor.service_setup.NotOurs: it hosts others.
         """
+        if self._key is None:
+            return
         settings = self._settings
         forward_to = settings.forward_to() if callable(settings.forward_to) else settings.forward_to
         self._service = HiddenService(settings.hidden_service_dir, forward_to, settings.introduction_points)
@@ -88,8 +100,28 @@ class ExternalTor(TorInstance):
             self.log.warn("Tor ({name}) has lost our service, as by a reload; it is given back", name=self.name)
             await self._ensure(control, self._service)
 
+    async def close(self) -> None:
+        """
+        Have that Tor restarted when that may help.
+
+        One that hangs does not mend itself. For one that is gone somebody else may be starting it just now: it is given
+        until the next attempt.
+        """
+        failure = self.failure
+        if not self.running or failure is None or not failure.restart_helps:
+            return
+        if failure is TorFailure.HUNG or self._core.failures > 1:
+            await self._restarter.restart()
+
+    def status(self) -> InstanceStatus:
+        """Return the instance as the status page shows it."""
+        status, helpless = super().status(), None if self.serving else self._restarter.problem
+        return status if helpless is None else msgspec.structs.replace(status, problem=helpless)
+
     async def _ensure(self, control: TorControl, service: HiddenService) -> None:
         key = self._key() if callable(self._key) else self._key
+        if key is None:
+            return
         await ensure_service(control, service, key.address, lambda: prepare_service_directory(service.directory, key))
 
     def _endpoint(self) -> IStreamClientEndpoint:

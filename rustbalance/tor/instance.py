@@ -13,14 +13,14 @@ from typing import Any, Literal, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from rustbalance.life import Periodic, Tasks, deferred
+from rustbalance.life import Alarm, Periodic, Tasks, deferred
 from rustbalance.ops.status import InstanceStatus
 from rustbalance.tor.backoff import Backoff, exponential
-from rustbalance.tor.control import Patience, TorControl
+from rustbalance.tor.control import ControlLost, Patience, TorControl
 from rustbalance.tor.events import BootstrapProgress, Event, ServicesReconfigured
+from rustbalance.tor.failures import TorFailure, failure_of
 from rustbalance.tor.lifecycle import (
     Close,
     Command,
@@ -34,6 +34,7 @@ from rustbalance.tor.lifecycle import (
     Stopped,
     Wake,
 )
+from rustbalance.tor.performing import Performer
 
 #: Waits of 1 second and more, up to a minute, with jitter from the system's generator.
 BACKOFF = exponential(1.0, 60.0, random.SystemRandom().random)
@@ -57,12 +58,14 @@ class TorInstance(Service):
     """
     The service around one Tor. ``control`` is its connection while there is one.
 
-    ``socks`` is where it takes outgoing connections: the path of a Unix socket, or host and port.
+    ``socks`` is where it takes outgoing connections: the path of a Unix socket, or host and port. ``serves_visitors``:
+    our onion service is on it, or will be.
     """
 
     log = Logger()
     mode: Literal["managed", "external"]
     socks: Path | tuple[str, int]
+    serves_visitors = True
 
     def __init__(self, name: str, reactor: Any, backoff: Backoff, patience: Patience) -> None:
         self.setName(name)
@@ -71,13 +74,13 @@ class TorInstance(Service):
         self._patience = patience
         self._core = Core(backoff, patience.introductions)
         self._machine = LifecycleMachine(self._core)
-        self._performing = False
+        self.feed = Performer(self._core.outbox, self._perform).feed
         self._listeners: list[Listener] = []
         self._tasks = Tasks(self.log)
         self._checking = DeferredLock()
         self._opening: Deferred[None] | None = None
         self._watch: Periodic | None = None
-        self._alarm: IDelayedCall | None = None
+        self._alarm = Alarm(reactor, lambda: self.feed(self._machine.woken))
         self._stopped: list[Deferred[None]] = []
         self._bootstrap = NOTHING_YET
         self._opened = 0
@@ -111,6 +114,16 @@ class TorInstance(Service):
         """End what ``connect`` began, as far as it came; the control connection is given up already."""
 
     @property
+    def serving(self) -> bool:
+        """Whether it can be used."""
+        return self.control is not None and self._machine.phase() == "serving"
+
+    @property
+    def failure(self) -> TorFailure | None:
+        """In which way it failed last; None when it has not, or serves again."""
+        return None if self.serving else self._core.failure
+
+    @property
     def pid(self) -> int | None:
         """The process id of a child."""
         return None
@@ -118,7 +131,7 @@ class TorInstance(Service):
     def subscribe(self, listener: Listener) -> None:
         """Tell ``listener`` what happens from now on; when the instance serves already, at once."""
         self._listeners.append(listener)
-        if self.control is not None and self._machine.phase() == "serving":
+        if self.control is not None and self.serving:
             listener.on_ready(self.control)
 
     def startService(self) -> None:
@@ -146,11 +159,13 @@ class TorInstance(Service):
             restarts=max(self._opened - 1, 0),
             tor_version=self._version,
             problem=self._problem or self._bootstrap.warning,
+            failure=self.failure,
+            serves_visitors=self.serves_visitors,
         )
 
-    def failed(self, reason: str) -> None:
-        """Note that something is wrong with what is open."""
-        self.feed(lambda: self._machine.failed(reason))
+    def failed(self, reason: str, failure: TorFailure = TorFailure.HUNG) -> None:
+        """Note that something is wrong with what is open: it is closed and opened again, a child restarted."""
+        self.feed(lambda: self._machine.failed(reason, failure))
 
     def counted(self, introductions: int) -> None:
         """Note how many introduction circuits Tor has."""
@@ -159,18 +174,6 @@ class TorInstance(Service):
     def wind_down(self) -> None:
         """Carry on for as long as it goes well; a stop is about to come."""
         self.feed(self._machine.wind_down)
-
-    def feed(self, happened: Callable[[], None]) -> None:
-        """Tell the machine, then do what it commands."""
-        happened()
-        if self._performing:
-            return
-        self._performing = True
-        try:
-            while self._core.outbox:
-                self._perform(self._core.outbox.pop(0))
-        finally:
-            self._performing = False
 
     def _perform(self, command: Command) -> None:
         match command:
@@ -186,10 +189,9 @@ class TorInstance(Service):
             case Report(reason, delay):
                 self._report(reason, delay)
             case Wake(delay):
-                self._let_sleep()
-                self._alarm = self._reactor.callLater(delay, self._woken)
+                self._alarm.set(delay)
             case LetSleep():
-                self._let_sleep()
+                self._alarm.clear()
             case Stopped():
                 stopped, self._stopped = self._stopped, []
                 for waiting in stopped:
@@ -205,7 +207,7 @@ class TorInstance(Service):
         try:
             control = self.control = await self.connect()
             control.subscribe(lambda event: self._heard(control, event))
-            control.disconnected.addCallback(lambda reason: self._failed_on(control, reason))
+            control.disconnected.addCallback(lambda reason: self._failed_on(control, ControlLost(reason)))
             await self.prepare(control)
             await control.listen()
         except CancelledError:
@@ -213,7 +215,7 @@ class TorInstance(Service):
         except Exception as error:
             self.log.debug("opening Tor ({name}) failed: {error!r}", name=self.name, error=error)
             self._opening = None
-            self.failed(str(error))
+            self.failed(str(error), failure_of(error))
             return
         self._version = control.version
         self.feed(self._machine.attached)
@@ -231,11 +233,11 @@ class TorInstance(Service):
             self._progressed(control, await control.bootstrap())
             await self.look_after(control)
         except Exception as error:
-            self._failed_on(control, str(error))
+            self._failed_on(control, error)
 
-    def _failed_on(self, control: TorControl, reason: str) -> None:
+    def _failed_on(self, control: TorControl, error: Exception) -> None:
         if control is self.control:
-            self.failed(reason)
+            self.failed(str(error), failure_of(error))
 
     def _heard(self, control: TorControl, event: Event) -> None:
         if control is not self.control:
@@ -282,15 +284,6 @@ class TorInstance(Service):
             await self.close()
         finally:
             self.feed(self._machine.ended)
-
-    def _woken(self) -> None:
-        self._alarm = None
-        self.feed(self._machine.woken)
-
-    def _let_sleep(self) -> None:
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            alarm.cancel()
 
     def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in list(self._listeners):

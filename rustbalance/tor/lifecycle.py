@@ -15,6 +15,7 @@ from typing import Protocol
 from automat import TypeMachineBuilder
 
 from rustbalance.tor.backoff import Backoff
+from rustbalance.tor.failures import TorFailure
 
 #: Seconds without progress after which a bootstrap counts as stuck.
 BOOTSTRAP_STALL = 600.0
@@ -90,7 +91,7 @@ class Lifecycle(Protocol):
     def bootstrapped(self) -> None:
         """The bootstrap is complete."""
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, failure: TorFailure) -> None:
         """An attempt came to nothing, the connection broke, the process ended or Tor hangs."""
 
     def ended(self) -> None:
@@ -114,20 +115,22 @@ class Core:
     """
     What every state knows: ``failures`` in a row, the wait before the next attempt, and what to do now.
 
+    ``failure``: the class of the last one.
     ``fruitless``: seconds that Tor may serve without introduction circuits; ``without_since``: when it had the last.
     """
 
     backoff: Backoff
     fruitless: float = 120.0
     failures: int = 0
+    failure: TorFailure | None = None
     delay: float = 0.0
     without_since: float | None = None
     winding_down: bool = False
     outbox: list[Command] = field(default_factory=list)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, failure: TorFailure) -> None:
         """Count a failure and clear up after it."""
-        self.failures += 1
+        self.failures, self.failure = self.failures + 1, failure
         self.delay = self.backoff(self.failures)
         told = [] if self.winding_down else [Report(reason, self.delay)]
         self.outbox += [*told, LetSleep(), Close()]
@@ -186,24 +189,24 @@ def _rise(states: _States) -> None:
 def _fall(states: _States) -> None:
     @states.bootstrapping.upon(Lifecycle.woken).loop()
     def give_up(inputs: Lifecycle, core: Core) -> None:
-        inputs.failed(f"its bootstrap has not moved for {BOOTSTRAP_STALL:.0f} s")
+        inputs.failed(f"its bootstrap has not moved for {BOOTSTRAP_STALL:.0f} s", TorFailure.NOT_BOOTSTRAPPED)
 
     @states.serving.upon(Lifecycle.counted).loop()
     def count(inputs: Lifecycle, core: Core, introductions: int, at: float) -> None:
         if introductions or core.without_since is None:
             core.without_since = None if introductions else at
         elif at - core.without_since >= core.fruitless:
-            inputs.failed(f"it has had no introduction points for {core.fruitless:g} s")
+            inputs.failed(f"it has had no introduction points for {core.fruitless:g} s", TorFailure.NO_INTRODUCTIONS)
 
     @states.starting.upon(Lifecycle.failed).to(states.ending)
     @states.bootstrapping.upon(Lifecycle.failed).to(states.ending)
-    def fail(inputs: Lifecycle, core: Core, reason: str) -> None:
-        core.fail(reason)
+    def fail(inputs: Lifecycle, core: Core, reason: str, failure: TorFailure) -> None:
+        core.fail(reason, failure)
 
     @states.serving.upon(Lifecycle.failed).to(states.ending)
-    def lose(inputs: Lifecycle, core: Core, reason: str) -> None:
+    def lose(inputs: Lifecycle, core: Core, reason: str, failure: TorFailure) -> None:
         core.outbox.append(Lost(reason))
-        core.fail(reason)
+        core.fail(reason, failure)
 
     @states.ending.upon(Lifecycle.ended).to(states.waiting)
     def wait(inputs: Lifecycle, core: Core) -> None:

@@ -21,6 +21,7 @@ from rustbalance.onion.keys import MasterKey
 from rustbalance.tor.backoff import Backoff
 from rustbalance.tor.control import ControlLost, ControlTimeout, Patience, TorControl, connect
 from rustbalance.tor.events import Event, IntroductionCircuit, parse_event
+from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.instance import BACKOFF, TorInstance
 from rustbalance.tor.process import TorProcess, end_leftover, start
 from rustbalance.tor.service_dir import prepare_service_directory
@@ -70,6 +71,7 @@ class ManagedTor(TorInstance):
         super().__init__(name, reactor, backoff, patience)
         self._layout = Layout(settings.directory)
         self.socks = self._layout.socks_socket
+        self.serves_visitors = key is not None
         self._settings = settings
         self._key = key
         self._process: TorProcess | None = None
@@ -183,7 +185,7 @@ class ManagedTor(TorInstance):
 
     def _ended(self, process: TorProcess, reason: str) -> None:
         if process is self._process:
-            self.failed(reason)
+            self.failed(reason, TorFailure.ENDED)
 
     def _complained(self, text: str) -> None:
         self.log.warn("Tor ({name}) says: {text}", name=self.name, text=text)

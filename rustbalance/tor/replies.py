@@ -16,6 +16,7 @@ Setting = tuple[str, str | None]
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _UNKNOWN_SERVER = re.compile(r'Server "\$?([0-9A-Fa-f]{40})[^"]*" not found')
+_STANDING_INTRODUCTION = re.compile(r"^\d+ BUILT .*\bPURPOSE=HS_SERVICE_INTRO\b.*\bHS_STATE=HSSI_ESTABLISHED\b", re.M)
 _HIDDEN_SERVICE_CIRCUIT = re.compile(r"PURPOSE=HS_SERVICE_\w+.*REND_QUERY=([a-z2-7]{56})")
 
 
@@ -80,6 +81,11 @@ def unknown_server(text: str) -> str | None:
     """Return the fingerprint that a 552 answer to HSPOST complains about."""
     found = _UNKNOWN_SERVER.search(text)
     return found[1].upper() if found else None
+
+
+def standing_introductions(text: str) -> int:
+    """Return how many introduction points of our own are ready for visitors, from GETINFO circuit-status."""
+    return len(_STANDING_INTRODUCTION.findall(text))
 
 
 def services_on_circuits(text: str) -> frozenset[OnionAddress]:

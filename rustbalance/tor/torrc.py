@@ -117,7 +117,7 @@ def render(layout: Layout, service: HiddenService | None, include: Path | None, 
     options += [
         ("DataDirectory", str(layout.data)),
         ("ControlPort", unix_socket(layout.control_socket)),
-        ("SocksPort", unix_socket(layout.socks_socket)),
+        ("SocksPort", f"{unix_socket(layout.socks_socket)} ExtendedErrors"),
         ("CookieAuthentication", "1"),
         ("__OwningControllerProcess", str(owner)),
         ("RunAsDaemon", "0"),

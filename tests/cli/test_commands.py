@@ -25,7 +25,7 @@ class CommandsTests(CliCase):
         shown = self.call("--help").output
         for name in COMMANDS:
             self.assertIn(f"\n  {name} ", shown)
-        for name in ("verify", "rotate-token", "encrypt-config", "drain", "undrain", "debug"):
+        for name in ("rotate-token", "encrypt-config", "debug"):
             self.assertNotIn(f"\n  {name} ", shown)
 
     def test_alone(self) -> None:

@@ -95,6 +95,28 @@ class ConclusionsTests(SynchronousTestCase):
         self.parts.own.drained = True
         self.assertEqual(self.draw(1.0), (["b/primary"], Certainty.CERTAIN))
 
+    def test_nobody_has_a_target(self) -> None:
+        """
+        When no target answers, everybody's points stay out, but for those of nodes that are drained: whoever comes is
+        told so. The first whose target is back is the only one until others follow.
+        """
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        for name in "ab":
+            self.member(name).declared = State.UNHEALTHY
+        self.parts.own.target_healthy = False
+        self.assertEqual(self.draw(1.0), (["a/primary", "b/primary", "me/primary"], Certainty.CERTAIN))
+        self.member("a").drained = True
+        self.assertEqual(self.draw(1.1), (["b/primary", "me/primary"], Certainty.CERTAIN))
+        self.parts.own.drained = True
+        self.assertEqual(self.draw(1.2), (["b/primary"], Certainty.CERTAIN))
+        self.member("b").drained = True
+        self.assertEqual(self.draw(1.3), ([], Certainty.UNKNOWN))
+        self.parts.own.drained = False
+        self.parts.own.target_healthy = True
+        self.assertEqual(self.draw(1.4), (["me/primary"], Certainty.CERTAIN))
+
     def test_one_dies(self) -> None:
         """The points of a dead node are withdrawn, and people are told; also when it is back."""
         for name in "ab":

@@ -1,5 +1,7 @@
 """Tests for L{rustbalance.cluster.keys}."""
 
+from itertools import combinations
+
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
@@ -79,8 +81,8 @@ class TokenKeysTests(SynchronousTestCase):
         """No two purposes share a key, and no key is the token."""
         keys = token_keys()
         derived = [keys.of(purpose) for purpose in Purpose]
-        self.assertEqual([len(key) for key in derived], [32, 32])
-        self.assertNotEqual(derived[0], derived[1])
+        self.assertEqual([len(key) for key in derived], [32, 32, 32])
+        self.assertFalse(any(one == other for one, other in combinations(derived, 2)))
         self.assertFalse(any(key == TOKEN for key in derived))
 
     def test_everybody_derives_the_same(self) -> None:

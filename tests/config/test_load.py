@@ -26,6 +26,8 @@ WIREGUARD: dict[str, str | None] = {
     "wireguard__private_key": f'"{KEY32}"',
 }
 PEER = f'{{id = "b", tunnel_ip = "10.200.200.2", public_key = "{KEY32}"}}'
+EXTERNAL = {"tor__mode": '"external"', "tor__binary": None}
+STANDBY = {"tor__standby_socks_port": "9060"}
 
 BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ({"state_dir": "1"}, "state_dir", "must be a path"),
@@ -123,13 +125,41 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
         "same socket as control_socket",
     ),
     ({"tor__socks_port": "9050"}, "tor.socks_port", 'only with tor.mode = "external"'),
-    ({"tor__mode": '"external"', "tor__binary": None, "tor__socks_port": "9051"}, "tor.socks_port", "the control port"),
+    ({"tor__mode": '"external"', "tor__binary": None, "tor__socks_port": "9051"}, "tor.socks_port", "tor.control_port"),
+    ({"tor__standby_mode": '"maybe"'}, "tor.standby_mode", 'one of "off", "service", "socks"'),
+    ({"tor__standby_control_port": "9061"}, "tor.standby_control_port", 'only with tor.mode = "external"'),
+    ({**EXTERNAL, **STANDBY, "tor__standby_control_port": "0"}, "tor.standby_control_port", "from 1"),
+    ({"tor__standby_control_socket": '"c"'}, "tor.standby_control_socket", 'only with tor.mode = "external"'),
+    (
+        {**EXTERNAL, **STANDBY, "tor__standby_control_socket": '"c"', "tor__standby_control_port": "9061"},
+        "tor.standby_control_socket",
+        "together with tor.standby_control_port",
+    ),
+    ({"tor__standby_socks_port": "9060"}, "tor.standby_socks_port", 'only with tor.mode = "external"'),
+    ({**EXTERNAL, "tor__standby_control_port": "9061"}, "tor.standby_socks_port", "must be given for a standby"),
+    ({**EXTERNAL, "tor__standby_socks_port": "9050"}, "tor.standby_socks_port", "the same as tor.socks_port"),
+    ({**EXTERNAL, **STANDBY, "tor__standby_mode": '"service"'}, "tor.standby_control_port", "must be given with"),
+    ({**EXTERNAL, **STANDBY, "tor__standby_mode": '"off"'}, "tor.standby_socks_port", "leave it out"),
+    ({"tor__scout": '"no"'}, "tor.scout", "true or false"),
+    ({**TOKEN, "tor__scout": "false"}, "tor.scout", 'must be true with coordination.mode = "tor"'),
+    ({"tor__restart_command": '["x"]'}, "tor.restart_command", 'only with tor.mode = "external"'),
+    ({**EXTERNAL, "tor__restart_command": '"x"'}, "tor.restart_command", "an array of strings"),
+    (
+        {"node__standby_hidden_service_dir": '"x"'},
+        "node.standby_hidden_service_dir",
+        'only with tor.mode = "external"',
+    ),
     ({"tor__control_password": '"x y z"'}, "tor.control_password", 'only with tor.mode = "external"'),
     ({"tor__num_introduction_points": "2"}, "tor.num_introduction_points", "from 3 to 20"),
     ({"tor__num_introduction_points": "21"}, "tor.num_introduction_points", "from 3 to 20"),
     ({"publish__refresh_interval_secs": "0"}, "publish.refresh_interval_secs", "from 1 to 5400"),
     ({"publish__max_intro_points": "21"}, "publish.max_intro_points", "from 1 to 20"),
     ({"publish__min_directories": "9"}, "publish.min_directories", "from 1 to 8"),
+    ({"publish__verify_mode": '"sometimes"'}, "publish.verify_mode", 'one of "fetch", "upload", "off"'),
+    ({"publish__verify_interval_secs": "9"}, "publish.verify_interval_secs", "from 10 to 86400"),
+    ({"publish__verify_delay_secs": "0"}, "publish.verify_delay_secs", "from 1 to 3600"),
+    ({"health__descriptor_max_age_secs": "59"}, "health.descriptor_max_age_secs", "from 60 to 10800"),
+    ({"health__descriptor_max_age_secs": "600"}, "health.descriptor_max_age_secs", "refresh_interval_secs (600)"),
     ({"node__priority": "-1"}, "node.priority", "from 0 to 65535"),
     ({"node__clock_skew_tolerance_secs": "61"}, "node.clock_skew_tolerance_secs", "from 0 to 60"),
     ({"node__key": '"short"'}, "node.key", "must be 32 bytes in base64"),
@@ -166,6 +196,31 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
         "coordination.cluster_token",
         "must be given when coordination.previous_cluster_token is",
     ),
+    ({"health__http_probe_enabled": "1"}, "health.http_probe_enabled", "must be true or false"),
+    ({"health__http_probe_path": '"health"'}, "health.http_probe_path", "must start with /"),
+    ({"health__http_probe_interval_secs": "0"}, "health.http_probe_interval_secs", "from 1 to 86400"),
+    ({"health__http_probe_timeout_secs": "0"}, "health.http_probe_timeout_secs", "from 1 to 600"),
+    ({"health__probe_failure_threshold": "0"}, "health.probe_failure_threshold", "from 1 to 100"),
+    ({"health__probe_expected_status": '"399-200"'}, "health.probe_expected_status", "the lower one first"),
+    ({"health__probe_expected_status": '"99"'}, "health.probe_expected_status", "like 200-399"),
+    ({"canary__enabled": "1"}, "canary.enabled", "must be true or false"),
+    ({"canary__path": '"health"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/a/"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/a//b"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/a/../b"'}, "canary.path", "without dot segments"),
+    ({"canary__path": '"/a/."'}, "canary.path", "without dot segments"),
+    ({"canary__path": '"/a%62"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/a?b"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/a\\n"'}, "canary.path", "must be like /a/b"),
+    ({"canary__path": '"/.rb/health"'}, "canary.path", "not lie under /.rb"),
+    ({"canary__path": '"/.RB"'}, "canary.path", "not lie under /.rb"),
+    ({"canary__interval_secs": "0"}, "canary.interval_secs", "from 1 to 86400"),
+    ({"canary__failure_threshold": "0"}, "canary.failure_threshold", "from 1 to 100"),
+    ({"canary__startup_delay_secs": "-1"}, "canary.startup_delay_secs", "from 0 to 86400"),
+    ({"canary__timeout_secs": "0.5"}, "canary.timeout_secs", "from 1 to 600"),
+    ({"canary__token": '"fifteen-letters"'}, "canary.token", "16 characters or more"),
+    ({"canary__token": '"a token with spaces in it"'}, "canary.token", "of letters, digits and"),
     ({**TOKEN, "coordination__join_secret": '"short"'}, "coordination.join_secret", "can be guessed"),
     ({**TOKEN, "coordination__join_secret": f'"{STRONG}/"'}, "coordination.join_secret", "as it stands in a path"),
     ({"coordination__join_secret": f'"{STRONG}"'}, "coordination.cluster_token", "coordination.join_secret is"),
@@ -224,6 +279,9 @@ class LoadTests(ConfigCase):
         self.assertEqual((config.local_port, config.listen), (8080, None))
         self.assertEqual((config.tor.mode, config.tor.control_password), ("managed", None))
         self.assertEqual(config.publish.refresh_interval_secs, 600)
+        publish = config.publish
+        self.assertEqual((publish.verify_mode, publish.verify_interval_secs), ("fetch", 300))
+        self.assertEqual((publish.verify_delay_secs, config.health.descriptor_max_age_secs), (60, 900))
         self.assertEqual((config.logging.format, config.logging.level), (None, "info"))
 
     def test_values(self) -> None:
@@ -245,6 +303,11 @@ class LoadTests(ConfigCase):
         self.assertEqual(config.target.onion_address, OnionAddress.parse(ONION))
         self.assertEqual((config.target.port, config.target.tls_verify.form), (8443, "off"))
         self.assertEqual((config.shutdown_deadline_secs, config.publish.min_directories), (2.5, 8))
+
+    def test_age_follows_the_refresh(self) -> None:
+        """Who refreshes seldom need not say that descriptors may get older than usual."""
+        config = self.load(document(publish__refresh_interval_secs="2000"))
+        self.assertEqual(config.health.descriptor_max_age_secs, 3_000)
 
     def test_each_rule(self) -> None:
         """Each row of the table brings about its complaint, and no other."""
@@ -314,6 +377,11 @@ class LoadTests(ConfigCase):
         (self.directory / "state").mkdir(mode=0o755)
         (self.directory / "state").chmod(0o755)
         self.assertIn("mode 0700, not 0755", self.only_complaint(document()).rule)
+
+    def test_canary_paths(self) -> None:
+        """Paths that are no others in disguise."""
+        for path in ("/a", "/.rbx/y", "/x/.rb", "/...", "/.hidden/~a_b-c.d"):
+            self.assertEqual(self.load(document(canary__path=f'"{path}"')).canary.path, path)
 
     def test_external(self) -> None:
         """An external Tor takes its own keys and needs no program."""

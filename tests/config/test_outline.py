@@ -8,6 +8,7 @@ from rustbalance.config.outline import every_entry, known_names, secret_names, s
 CONTRACT = """\
 state_dir local_port listen control_socket shutdown_deadline_secs
 node.id node.priority node.key node.key_file node.clock_skew_tolerance_secs node.hidden_service_dir
+node.standby_hidden_service_dir
 master.onion_address master.identity_key_path
 target.onion_address target.address target.port target.use_tls target.tls_verify target.host_header
 target.connect_timeout_secs target.idle_timeout_secs target.max_connections

@@ -57,7 +57,7 @@ class RenderTests(ConfigCase):
 
 
 def _tables(name: str, **values: object) -> dict[str, object]:
-    empty = ("master", "tor", "publish", "coordination", "wireguard", "security", "logging")
+    empty = ("master", "tor", "publish", "coordination", "wireguard", "health", "canary", "security", "logging")
     tables: dict[str, object] = {section: {} for section in empty}
     return {**tables, name: values}
 

@@ -152,7 +152,7 @@ class ClusterNode(Node):
         self.coordination._core = None
         self.coordination._disarm()
         self.publisher.stopService()
-        self.instance.stopService()
+        self.pair.stopService()
 
 
 class Cluster:

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.coordination.carriers import Direct, OverTor, Wireguard, make
+from rustbalance.coordination.carriers import Direct, NoScout, OverTor, Wireguard, make
 from rustbalance.mesh.direct import DirectCarrier
 from rustbalance.mesh.onion import OnionCarrier
 from rustbalance.mesh.stream_carrier import UnusableAddress
@@ -17,7 +17,7 @@ from rustbalance.mesh.wg_config import WgAddress
 from rustbalance.mesh.wireguard import WireguardCarrier
 from rustbalance.secret_files import encode_base64
 from rustbalance.secrets import Secret
-from rustbalance.tor.managed import ManagedSettings
+from rustbalance.tor.managed import ManagedSettings, ManagedTor
 
 
 class MakeTests(SynchronousTestCase):
@@ -29,18 +29,16 @@ class MakeTests(SynchronousTestCase):
 
     def test_direct(self) -> None:
         """It listens where it is told to, and an address that is no place of ours is refused."""
-        carrier, scout = make(Direct("127.0.0.1:0"), Clock(), os.urandom)
+        carrier = make(Direct("127.0.0.1:0"), None, Clock(), os.urandom)
         self.assertIsInstance(carrier, DirectCarrier)
-        self.assertIsNone(scout)
-        self.assertRaises(UnusableAddress, make, Direct("example.com:1"), Clock(), os.urandom)
+        self.assertRaises(UnusableAddress, make, Direct("example.com:1"), None, Clock(), os.urandom)
 
     def test_over_tor(self) -> None:
-        """It has a Tor of its own, which serves nothing and keeps to its own directory."""
-        settings = ManagedSettings(directory=self.directory / "scout")
-        carrier, scout = make(OverTor(self.directory / "mesh", settings), Clock(), os.urandom)
-        self.assertIsInstance(carrier, OnionCarrier)
-        assert scout is not None
-        self.assertEqual((scout.name, scout.status().mode), ("scout", "managed"))
+        """It goes through the Tor that serves nobody, and cannot do without."""
+        scout = ManagedTor("scout", ManagedSettings(directory=self.directory / "scout"), None, Clock())
+        choice = OverTor(self.directory / "mesh")
+        self.assertIsInstance(make(choice, scout, Clock(), os.urandom), OnionCarrier)
+        self.assertRaises(NoScout, make, choice, None, Clock(), os.urandom)
 
     def wireguard(self, tunnel_ip: str | None) -> WireguardCarrier:
         """Return one whose peer has 10.9.0.1."""
@@ -56,9 +54,8 @@ class MakeTests(SynchronousTestCase):
                 userspace=None,
                 seeds={"alpha": seed},
             )
-        carrier, scout = make(choice, Clock(), os.urandom)
+        carrier = make(choice, None, Clock(), os.urandom)
         assert isinstance(carrier, WireguardCarrier)
-        self.assertIsNone(scout)
         return carrier
 
     def test_wireguard(self) -> None:

@@ -9,7 +9,6 @@ from rustbalance.cluster.keys import InvalidToken, TokenKeys
 from rustbalance.coordination.carriers import Direct, OverTor
 from rustbalance.coordination.making import Mesh, Tokens, coordination, key_ring
 from rustbalance.secrets import Secret
-from rustbalance.tor.managed import ManagedSettings
 from tests.publishing.memory import Node
 
 OLD, NEW = b"the token before, of long ago", b"the token of today, still young"
@@ -48,20 +47,19 @@ class CoordinationTests(SynchronousTestCase):
         self.node = Node()
         self.addCleanup(shutil.rmtree, self.node.directory)
 
-    def make(self, mesh: Mesh | None) -> tuple[bool, str | None]:
-        """Return whether it can speak, and the name of its scout."""
+    def make(self, mesh: Mesh | None) -> bool:
+        """Return whether it can speak."""
         node = self.node
-        service, scout = coordination(
-            node.settings, node.node_key, node.publisher, mesh, node.clock, os.urandom, node.now
+        service = coordination(
+            node.settings, node.node_key, node.publisher, mesh, node.clock, os.urandom, node.now, node.instance
         )
-        return service._conversation is not None, None if scout is None else str(scout.name)
+        return service._conversation is not None
 
     def test_alone(self) -> None:
         """Without a mesh there is nobody to speak with."""
-        self.assertEqual(self.make(None), (False, None))
+        self.assertFalse(self.make(None))
 
     def test_with_others(self) -> None:
-        """With one there is, and over Tor it takes a scout."""
-        self.assertEqual(self.make(Mesh(tokens(), Direct("127.0.0.1:0"))), (True, None))
-        over_tor = OverTor(self.node.directory / "mesh", ManagedSettings(directory=self.node.directory / "scout"))
-        self.assertEqual(self.make(Mesh(tokens(), over_tor)), (True, "scout"))
+        """With one there is."""
+        self.assertTrue(self.make(Mesh(tokens(), Direct("127.0.0.1:0"))))
+        self.assertTrue(self.make(Mesh(tokens(), OverTor(self.node.directory / "mesh"))))

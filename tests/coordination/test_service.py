@@ -332,7 +332,7 @@ class AloneTests(SynchronousTestCase):
         """What its Tor had before it took part is published when it does."""
         node = self.node()
         node.have_points(1, 2, 3)
-        node.instance.startService()
+        node.pair.startService()
         node.publisher.startService()
         node.later(2)
         self.assertEqual(node.held, {})

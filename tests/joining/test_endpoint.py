@@ -343,7 +343,7 @@ class AnyBytesTests(EndpointCase):
         self.decides(body)
 
     @settings(deadline=None, max_examples=200)
-    @given(messages, st.sampled_from(list(Purpose)))
+    @given(messages, st.sampled_from([Purpose.MESH, Purpose.JOIN]))
     def test_messages(self, message: object, purpose: Purpose) -> None:
         """Any message of a holder of the token, signed or not."""
         self.decides(sealer("new").seal(message, NOW, purpose))  # type: ignore[arg-type]

@@ -2,7 +2,15 @@
 
 import msgspec
 
-from rustbalance.ops.status import ClusterStatus, DescriptorStatus, Health, MemoryStatus, NodeStatus, ProxyStatus
+from rustbalance.ops.status import (
+    ClusterStatus,
+    DescriptorStatus,
+    Health,
+    InstanceStatus,
+    MemoryStatus,
+    NodeStatus,
+    ProxyStatus,
+)
 
 PROXY = ProxyStatus(
     listening="127.0.0.1:1",
@@ -57,6 +65,21 @@ def member_status(
     )
     descriptors = (descriptor("first", points), descriptor("second", points)) if points else ()
     return msgspec.structs.replace(node_status(health), node_id=me, cluster=cluster, descriptors=descriptors)
+
+
+def instance_status(name: str, phase: str) -> InstanceStatus:
+    """Return a Tor in this phase."""
+    return InstanceStatus(
+        name=name,
+        mode="managed",
+        phase=phase,
+        bootstrap_percent=100,
+        bootstrap_summary="Done",
+        pid=1,
+        restarts=0,
+        tor_version="0.4.9.11",
+        problem=None,
+    )
 
 
 def descriptor(seat: str, points: int, *, published: bool = True) -> DescriptorStatus:

@@ -4,7 +4,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.lab.union import holds, publisher_of, sources, whole
-from tests.lab.statuses import descriptor, member_status
+from tests.lab.statuses import descriptor, instance_status, member_status
 
 BOTH = {"a", "b"}
 A = member_status("a", "a", ("a", "b"), 6)
@@ -32,6 +32,19 @@ class UnionTests(SynchronousTestCase):
         """As many points as so many nodes have: not those of one fewer, nor of one more; a missing one is no matter."""
         for points, right in ((3, False), (4, True), (6, True), (7, False)):
             self.assertEqual(holds(member_status("a", "a", ("a", "b"), points), BOTH), right, points)
+
+    def test_points_of_many(self) -> None:
+        """No descriptor has more than twenty, however many Tors there are."""
+        eight = tuple("abcdefgh")
+        for points, right in ((17, False), (18, True), (20, True), (21, False)):
+            self.assertEqual(holds(member_status("a", "a", eight, points), set(eight)), right, points)
+
+    def test_a_tor_that_is_not_up(self) -> None:
+        """As long as one of their Tors does not serve, they are not complete."""
+        down = msgspec.structs.replace(B, instances=(instance_status("standby", "bootstrapping"),))
+        self.assertFalse(whole([A, down], BOTH))
+        up = msgspec.structs.replace(B, instances=(instance_status("standby", "serving"),))
+        self.assertTrue(whole([A, up], BOTH))
 
     def test_wrong_sources(self) -> None:
         """What is still to be published does not count, nor do descriptors that are not confirmed."""

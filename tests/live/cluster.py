@@ -57,6 +57,7 @@ identity_key_path = "{key}"
 [target]
 address = "unix:{target}"
 [tor]
+standby_mode = "off"
 torrc_include = "{include}"
 [coordination]
 mode = "direct"
@@ -115,16 +116,29 @@ class Member:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the daemon and its Tors a signal."""
-        tors = [int(path.read_text()) for path in self.directory.glob("state/tor/*/tor.pid")]
+        tors = self.tors()
         self.process.send(number)
-        for pid in tors:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        _signal(tors, number)
+
+    def kill_tors(self) -> None:
+        """Kill its Tors only."""
+        _signal(self.tors(), signal.SIGKILL)
+
+    def tors(self) -> list[int]:
+        """Return the process ids of its Tors, which are the daemon's children."""
+        daemon = self.process.pid
+        return [int(pid) for pid in Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
 
     @property
     def log(self) -> str:
         """What the daemon has said."""
         return (self.directory / "output.log").read_text() if self.child is not None else ""
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class ClusterTestCase(LiveTestCase):
@@ -136,7 +150,7 @@ class ClusterTestCase(LiveTestCase):
         """Make a directory, the site and a visitor; there are no nodes yet."""
         self.directory = Path(tempfile.mkdtemp(prefix="rb-c-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-        site = TargetSite(reactor)
+        site = self.site = TargetSite(reactor)
         await site.start(self.directory / "site.sock")
         self.addCleanup(lambda: deferred(site.stop()))
         self.members: dict[str, Member] = {}

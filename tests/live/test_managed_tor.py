@@ -95,7 +95,7 @@ class ManagedTorTests(LiveTestCase):
 
     async def test_hung(self) -> None:
         """One that stands still is noticed within the two deadlines, and replaced."""
-        patience = Patience(command=3, check=2)
+        patience = Patience(command=3, check=2, life=3)
         instance = self.instance(patience)
         first = await self.serving(instance)
         os.kill(first, signal.SIGSTOP)

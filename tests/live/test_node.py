@@ -81,15 +81,13 @@ class DaemonTests(NodeTestCase):
         self.assertIn(visit.status, (502, 503, 504), visit.error)
         for word in (b"RustBalance", b"rustbalance", b"Twisted", self.target.name.encode()):
             self.assertNotIn(word, visit.body)
-        status = await self.node.status()
-        assert status is not None
+        status = await self.node.until(lambda status: status.proxy.target_healthy is False, 60.0)
         self.assertEqual(status.health, Health.DEGRADED)
         self.assertIn("the target does not answer", status.problems)
         await self.site.start(self.target)
-        await self.page()
-        status = await self.node.status()
-        assert status is not None
+        status = await self.node.until(lambda status: status.proxy.target_healthy is True, 60.0)
         self.assertEqual(status.health, Health.HEALTHY, status.problems)
+        await self.page()
 
 
 class DrainTests(NodeTestCase):
@@ -102,10 +100,9 @@ class DrainTests(NodeTestCase):
         await self.page()
         child = self.node.child
         assert child is not None
-        before = self.site.requests
         size = 2_000_000
         download = deferred(self.visitors.fetch(self.node.onion_address, f"/big?bytes={size}"))
-        while self.site.requests == before:
+        while not self.site.asked["/big"]:
             await pause(reactor, 0.02)
         child.send(signal.SIGTERM)
         visit = await download

@@ -20,7 +20,6 @@ from twisted.internet.threads import deferToThread
 
 from rustbalance.coordination.making import coordination
 from rustbalance.coordination.node_key import node_key
-from rustbalance.coordination.service import source_of
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.files import private_directory
 from rustbalance.key_files import write_service_keys
@@ -40,6 +39,7 @@ from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.secrets import Secret
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
+from rustbalance.tor.pair import TorPair
 from tests.live.network import LiveTestCase, ended, until_ready
 
 reactor: Any = global_reactor
@@ -57,22 +57,23 @@ class Node:
         )
         self.tor = ManagedTor("primary", settings, self.master, reactor)
         self.store = RevisionStore(self.directory / "counters.json")
+        self.pair = TorPair(self.tor, None, reactor)
         self.publisher = Publisher(
-            self.tor,
+            self.pair,
             self.master,
             PublishSettings(**figures),  # type: ignore[arg-type]
             self.store,
             reactor,
             os.urandom,
-            source_of("alpha"),
+            "alpha",
         )
         self.node_key = node_key(None, self.directory / "node.key")
         alone = CoordinationSettings(node="alpha", directory=self.directory)
-        self.coordination, _ = coordination(alone, self.node_key, self.publisher, None, reactor, os.urandom)
+        self.coordination = coordination(alone, self.node_key, self.publisher, None, reactor, os.urandom)
 
     def start(self) -> None:
         """Start both."""
-        self.tor.startService()
+        self.pair.startService()
         self.publisher.startService()
         self.coordination.startService()
 
@@ -81,7 +82,7 @@ class Node:
         await self.coordination.stopService()
         self.node_key.wipe()
         self.publisher.stopService()
-        await self.tor.stopService()
+        await self.pair.stopService()
         self.master.wipe()
         shutil.rmtree(self.directory)
 
@@ -117,6 +118,21 @@ async def until(what: str, condition: Callable[[], bool], seconds: float = PUBLI
         if clocks().mono > end:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         await pause(reactor, 0.1)
+
+
+async def plant(node: Node, seat: SeatPlan, directories: tuple[str, ...], lead: float) -> int:
+    """Do what another publisher of the same address would do; return its counter."""
+    other = Builder(node.master, RevisionStore(node.directory / "other.json"), os.urandom)
+    other.prepare([seat])
+    wall = clocks().wall
+    revision = other.next_revision(seat, wall + lead)
+    inner: InnerLayer = node.publisher._jobs.texts[seat.blinded_public].inner
+    text = other.build(seat, inner, revision, wall, 50_000).text
+    assert node.tor.control is not None
+    await node.tor.control.post_descriptor(text, node.master.address, directories)
+    await pause(reactor, 3)
+    other.wipe()
+    return revision
 
 
 class PublishingTestCase(LiveTestCase):
@@ -214,23 +230,9 @@ class PublishedTests(PublishingTestCase):
         node = self.node()
         await until("the first publish", node.complete)
         seat = node.plan.first
-        planted = await self.plant(node, seat, seat.directories[:2], 600.0)
+        planted = await plant(node, seat, seat.directories[:2], 600.0)
         node.publisher.publish_now()
         await until("a higher counter everywhere", lambda: node.complete() and node.revisions()[0] > planted)
-
-    async def plant(self, node: Node, seat: SeatPlan, directories: tuple[str, ...], lead: float) -> int:
-        """Do what another publisher of the same address would do; return its counter."""
-        other = Builder(node.master, RevisionStore(node.directory / "other.json"), os.urandom)
-        other.prepare([seat])
-        wall = clocks().wall
-        revision = other.next_revision(seat, wall + lead)
-        inner: InnerLayer = node.publisher._jobs.texts[seat.blinded_public].inner
-        text = other.build(seat, inner, revision, wall, 50_000).text
-        assert node.tor.control is not None
-        await node.tor.control.post_descriptor(text, node.master.address, directories)
-        await pause(reactor, 3)
-        other.wipe()
-        return revision
 
 
 class PlainServiceTests(PublishingTestCase):
@@ -288,8 +290,8 @@ class PlainServiceTests(PublishingTestCase):
             uploads.setdefault(b64decode(rest[0] + "="), set()).add(relay[1:41])
 
 
-class DeafDirectoryTests(LiveTestCase):
-    """A directory that is there and does not answer, on a network of this test's own."""
+class OwnNetworkTestCase(LiveTestCase):
+    """A test that does to relays what nobody else's test should see, on a network of its own."""
 
     timeout = 500.0
 
@@ -310,6 +312,27 @@ class DeafDirectoryTests(LiveTestCase):
         self.assertIsNotNone(found, said)
         assert found is not None
         return found
+
+    async def expendable(self, node: Node) -> str:
+        """Return a directory of both descriptors that is neither authority, guard nor introduction point of ours."""
+        assert node.tor.control is not None
+        used = await node.tor.control.get_info("circuit-status") + await node.tor.control.get_info("entry-guards")
+        both = set(node.plan.first.directories) & set(node.plan.second.directories)
+        free = [relay for relay in sorted(both) if relay not in used and self.name(relay).startswith("r")]
+        return free[0] if free else next(relay for relay in sorted(both) if self.name(relay).startswith("r"))
+
+    def name(self, fingerprint: str) -> str:
+        """Return the name of a relay of the network, which is that of its directory."""
+        files = Path(self.network.directory).glob("*/fingerprint")
+        return next(each.parent.name for each in files if fingerprint in each.read_text())
+
+    def process(self, fingerprint: str) -> int:
+        """Return the process id of a relay."""
+        return int((Path(self.network.directory) / self.name(fingerprint) / "child.pid").read_text().split()[0])
+
+
+class DeafDirectoryTests(OwnNetworkTestCase):
+    """A directory that is there and does not answer."""
 
     def test_the_rest_is_published(self) -> Deferred[None]:
         """With one directory stopped the others confirm, it fails at the deadline, and gets it when it runs again."""
@@ -340,20 +363,3 @@ class DeafDirectoryTests(LiveTestCase):
         """Tell whether the relay's deadline has passed."""
         tracks = node.publisher._uploads._tracks.values()
         return any(track.copies[relay].state is State.EXPIRED for track in tracks)
-
-    async def expendable(self, node: Node) -> str:
-        """Return a directory of both descriptors that is neither authority, guard nor introduction point of ours."""
-        assert node.tor.control is not None
-        used = await node.tor.control.get_info("circuit-status") + await node.tor.control.get_info("entry-guards")
-        both = set(node.plan.first.directories) & set(node.plan.second.directories)
-        free = [relay for relay in sorted(both) if relay not in used and self.name(relay).startswith("r")]
-        return free[0] if free else next(relay for relay in sorted(both) if self.name(relay).startswith("r"))
-
-    def name(self, fingerprint: str) -> str:
-        """Return the name of a relay of the network, which is that of its directory."""
-        files = Path(self.network.directory).glob("*/fingerprint")
-        return next(each.parent.name for each in files if fingerprint in each.read_text())
-
-    def process(self, fingerprint: str) -> int:
-        """Return the process id of a relay."""
-        return int((Path(self.network.directory) / self.name(fingerprint) / "child.pid").read_text().split()[0])

@@ -107,6 +107,19 @@ class StreamCarrierTests(SynchronousTestCase):
         self.network.pumps.append(pump)
         return stranger, pump
 
+    def test_rejoin(self) -> None:
+        """A peer that is to be joined anew loses its streams and is dialled again; one that is none is no error."""
+        a, b, _ = self.mesh()
+        a.carrier.rejoin("nobody")
+        self.assertEqual(self.up(a), (2, 0))
+        a.carrier.rejoin("b")
+        self.assertEqual(self.up(a), (1, 1))
+        self.later(30)
+        self.assertEqual((self.up(a), self.up(b)), ((2, 0), (2, 0)))
+        a.say("b", b"again")
+        self.later(1)
+        self.assertTrue(b.has_heard("a", b"again"))
+
     def test_mesh(self) -> None:
         """Everybody is linked with everybody, greets, and is heard."""
         for node in self.mesh():

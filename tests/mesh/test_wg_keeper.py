@@ -176,6 +176,30 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(set(device.peers), {"OTHER="})
         self.assertEqual(self.wishes.story, ["made"])
 
+    def test_forgotten_peer(self) -> None:
+        """A peer that is to be forgotten is taken out and put in again, with a session and an endpoint of its own."""
+        self.wishes.peers = {"PEER=": PEER, "OTHER=": WgPeer("OTHER=", ip_address("10.200.200.3"))}
+        self.start()
+        before = len(self.tools.calls)
+        self.keeper.forget("PEER=")
+        changes = [call for call in self.tools.calls[before:] if "wg set" in call]
+        self.assertEqual(len(changes), 2)
+        self.assertIn("peer PEER= remove", changes[0])
+        self.assertIn("peer PEER= ", changes[1])
+        self.assertNotIn("OTHER=", " ".join(changes))
+        self.assertEqual(set(self.tools.devices["wg-rb"].peers), {"PEER=", "OTHER="})
+        self.assertEqual(self.wishes.story, ["made"])
+
+    def test_rebuilt(self) -> None:
+        """It is made anew when somebody wants it, once; one that is being made anew already is left alone."""
+        self.start()
+        self.keeper.rebuild("it reaches nobody")
+        self.assertIn("it reaches nobody", str(self.keeper.problem))
+        self.keeper.rebuild("it reaches nobody")
+        self.wait(20)
+        self.assertEqual(self.wishes.story, ["made", "lost", "made"])
+        self.assertEqual(self.levels, ["warn"])
+
     def test_nothing_is_done_without_need(self) -> None:
         """Looking at it changes nothing: sessions and learned endpoints stay."""
         self.wishes.peers = {"PEER=": PEER}

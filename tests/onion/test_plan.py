@@ -111,6 +111,14 @@ class SeatTests(SynchronousTestCase):
             (Seat.FIRST, now.shifted(-1), OLDER), (Seat.SECOND, now, NEWER),
         ])  # fmt: skip
 
+    def test_visited(self) -> None:
+        """Clients fetch the descriptor of the period that they are in: the second one from noon to midnight."""
+        for hour, seat in ((0, Seat.FIRST), (11, Seat.FIRST), (12, Seat.SECOND), (23, Seat.SECOND)):
+            found = plan(consensus(MIDNIGHT + hour * HOUR))
+            self.assertEqual(found.visited, seat)
+            visited = next(each for each in found if each.seat is seat)
+            self.assertEqual(visited.period, time_period(MIDNIGHT + hour * HOUR, HOUR, 1440))
+
     def test_runs(self) -> None:
         """The counter of the second descriptor counts from midnight, that of the first from the midnight before."""
         for hour in (0, 11, 12, 23):

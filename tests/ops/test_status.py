@@ -142,7 +142,8 @@ class ClusterTests(SynchronousTestCase):
 
     def test_scout(self) -> None:
         """A Tor that serves nobody keeps no node up, and one that fails degrades it."""
-        scout, gone = replace(INSTANCE, name="scout"), replace(INSTANCE, phase="waiting")
+        scout = replace(INSTANCE, name="scout", serves_visitors=False)
+        gone = replace(INSTANCE, phase="waiting")
         self.assertEqual(judge((gone, scout), (DESCRIPTOR,), PROXY)[0], Health.DOWN)
         scout = replace(scout, phase="waiting")
         self.assertEqual(judge((INSTANCE, scout), (DESCRIPTOR,), PROXY)[0], Health.DEGRADED)

@@ -7,6 +7,7 @@ from rich.console import Console, RenderableType
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.ops.status import (
+    CanaryStatus,
     ClusterStatus,
     DescriptorStatus,
     Health,
@@ -14,7 +15,9 @@ from rustbalance.ops.status import (
     MemberStatus,
     MemoryStatus,
     NodeStatus,
+    PairStatus,
     ProxyStatus,
+    Sighting,
 )
 from rustbalance.ops.status_page import duration, page, size
 
@@ -138,6 +141,32 @@ class PageTests(SynchronousTestCase):
         self.assertRegex(shown, r"refused messages +none")
         self.assertNotIn("publishes", shown)
 
+    def test_canary(self) -> None:
+        """What visits to the address have come to: the latest, how many, and who has answered when."""
+        seen = (
+            Sighting(node="alpha", instance="primary", age_secs=61.0, count=1200),
+            Sighting(node="beta", instance="standby", age_secs=7200.0, count=3),
+        )
+        canary = CanaryStatus(
+            visits=1500,
+            failures=2,
+            passed_age_secs=61.0,
+            last="nothing came in time",
+            through="scout",
+            seen=seen,
+            diagnosis=None,
+        )
+        text = printed(page(status(canary=canary)))
+        self.assertRegex(text, r"the latest +nothing came in time")
+        self.assertRegex(text, r"in all +1,500, the last 2 failed, through Tor \(scout\)")
+        self.assertRegex(text, r"alpha \(primary\) +answered 1,200, 1 min 1 s ago")
+        self.assertRegex(text, r"beta \(standby\) +answered 3, 2 h ago")
+        none = CanaryStatus(
+            visits=0, failures=0, passed_age_secs=None, last="none yet", through=None, seen=(), diagnosis=None
+        )
+        self.assertRegex(printed(page(status(canary=none))), r"the latest +none yet")
+        self.assertNotIn("Visits to our address", printed(page(status())))
+
     def test_alone(self) -> None:
         """A node that has met nobody shows what a node without a cluster shows."""
         alone = cluster(members=cluster().members[:1])
@@ -181,6 +210,13 @@ class PageTests(SynchronousTestCase):
         self.assertIn("! Tor (primary) is bootstrapping at 45 %", shown)
         for part in ("2 of 8", "never", "NOT all locked"):
             self.assertIn(part, tables)
+
+    def test_the_one_in_use(self) -> None:
+        """Of the two Tors that serve, the one is marked that is asked and that streams go through."""
+        pair = PairStatus(active="standby", phase="standby", switches=1)
+        shown = printed(page(status(instances=(instance(), instance(name="standby")), pair=pair)))
+        self.assertIn("standby (managed), in use", shown)
+        self.assertNotIn("primary (managed), in use", shown)
 
     def test_narrow(self) -> None:
         """On 80 columns nothing that matters is cut off."""

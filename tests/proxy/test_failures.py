@@ -27,18 +27,17 @@ class TroubleTests(SynchronousTestCase):
             (ValueError(SECRET), 502),
             (ConnectTimeout(string=SECRET), 504),
             (DeadlinePassed(5, SECRET), 504),
-            (NoWay(SECRET), 503),
-            (SocksUnreachable(SECRET), 503),
-            (SocksMalformed(SECRET), 503),
         ):
             found = trouble(Failure(error))
             self.assertEqual((found.status, found.down), (status, True), error)
             self.assertNotIn(SECRET, found.reason)
 
-    def test_full(self) -> None:
-        """Too many connections of ours say nothing about the target."""
-        found = trouble(Failure(TooMany("")))
-        self.assertEqual((found.status, found.down), (503, False))
+    def test_ours(self) -> None:
+        """Too many connections, and a Tor of ours that is not ready, say nothing about the target."""
+        for error in (TooMany(SECRET), NoWay(SECRET), SocksUnreachable(SECRET), SocksMalformed(SECRET)):
+            found = trouble(Failure(error))
+            self.assertEqual((found.status, found.down), (503, False), error)
+            self.assertNotIn(SECRET, found.reason)
 
     def test_codes(self) -> None:
         """Every code of Tor, F0 to F7 included, is a gateway's status, and its meaning goes to the log."""

@@ -6,11 +6,14 @@ from typing import Any
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.logger import LogLevel, globalLogPublisher
 
-from rustbalance.proxy.settings import OnionTarget, TcpTarget, UnixTarget
+from rustbalance.proxy.front import MAIN, Front
+from rustbalance.proxy.listening import Entrance
+from rustbalance.proxy.pages import PAGES
+from rustbalance.proxy.settings import OnionTarget, ProxySettings, TcpTarget, UnixTarget
 from rustbalance.proxy.socks import SocksAddress
 from tests.proxy.origin import Asked, Talk
 from tests.proxy.socks_server import SocksServer
-from tests.proxy.wire import ProxyCase, eventually, get, reactor
+from tests.proxy.wire import ProxyCase, Ways, eventually, get, reactor
 
 ONION = "target7" + "a" * 49 + ".onion"
 
@@ -67,6 +70,23 @@ class ServingTests(ProxyCase):
         self.assertEqual(origin.asked[0]["host"], "localhost")
         await front.stopService()
         self.assertFalse((folder / "front").exists())
+
+    async def test_other_entrances(self) -> None:
+        """Visitors may come in at several places, each of which may answer in its own way; all end with the stop."""
+        origin, path = self.origin(), self.folder() / "side"
+        others = {"side": Entrance(path, lambda _: PAGES[413])}
+        front = Front(ProxySettings(0, origin.target, tick=0.05), Ways(), reactor, others=others)
+        front.startService()
+        self.assertEqual(front.address_of("side"), f"unix:{path}")
+        self.assertEqual({front.address_of(MAIN), front.address_of("none")}, {front.address})
+        self.assertEqual((await self.ask(front, get("/")))[0], 200)
+        client = await self.connect_to(front.address_of("side"))
+        client.send(get("/"))
+        self.assertEqual((await client.response())[0], 413)
+        self.assertEqual((origin.paths, front.status().requests_total), (["/"], 2))
+        await front.stopService()
+        self.assertFalse(path.exists())
+        self.assertIsNone(front.status().listening)
 
     async def test_port_zero(self) -> None:
         """Port 0 picks one on loopback only; it has an address once it listens."""

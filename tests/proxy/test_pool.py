@@ -53,6 +53,14 @@ class PoolTests(SynchronousTestCase):
         self.assertNotIn(self.take(fresh=True), (first, second))
         self.assertEqual((self.pool.open, self.pool.idle), (3, 1))
 
+    def test_renew(self) -> None:
+        """When the way to the target has changed none that waits is used again, and those in use go on."""
+        waits, works = self.take(), self.take()
+        self.pool.give_back(waits)
+        self.pool.renew()
+        self.assertEqual((waits.transport.disconnecting, works.transport.disconnecting), (True, False))
+        self.assertNotIn(self.take(), (waits, works))
+
     def test_limit(self) -> None:
         """D-55: past the limit there is none; idle ones make room for a fresh one."""
         taken = [self.take() for _ in range(4)]

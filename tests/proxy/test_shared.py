@@ -4,7 +4,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.proxy.deadlines import Deadlines
 from rustbalance.proxy.health import TargetHealth
-from rustbalance.proxy.pages import answer_reserved
 from rustbalance.proxy.pool import Pool
 from rustbalance.proxy.settings import OnionTarget, ProxySettings
 from rustbalance.proxy.shared import Shared, Tally
@@ -15,7 +14,7 @@ def shared() -> Shared:
     """Return what a front would make, with a pool that dials nobody."""
     settings, deadlines = ProxySettings(0, OnionTarget("a.onion")), Deadlines(1.0)
     pool = Pool(lambda: TargetConnection().ready, deadlines, 2, 2, 5.0)
-    return Shared(settings, settings.place, deadlines, pool, TargetHealth(), answer_reserved)
+    return Shared(settings, settings.place, deadlines, pool, TargetHealth())
 
 
 class SharedTests(SynchronousTestCase):

@@ -19,11 +19,28 @@ from rustbalance.life import deferred, pause, within
 from rustbalance.proxy.front import Front
 from rustbalance.proxy.pages import Intercept, answer_reserved
 from rustbalance.proxy.settings import ProxySettings, Target
+from rustbalance.proxy.socks import SocksAddress
 from tests.proxy.origin import Origin
 
 #: The one reactor that trial runs.
 reactor: Any = _reactor
 PATIENCE = 10.0
+
+
+class Ways:
+    """Says where SOCKS proxies are, in order, and notes those that failed."""
+
+    def __init__(self, *addresses: SocksAddress | None) -> None:
+        self.addresses = tuple(address for address in addresses if address is not None)
+        self.failed: list[SocksAddress] = []
+
+    def socks_addresses(self) -> tuple[SocksAddress, ...]:
+        """Return them."""
+        return self.addresses
+
+    def socks_failed(self, address: SocksAddress, reason: str) -> None:
+        """Note it."""
+        self.failed.append(address)
 
 
 async def eventually(condition: Callable[[], object], what: str = "it") -> None:
@@ -147,7 +164,7 @@ class ProxyCase(TestCase):
         """Run a front before ``target``; times are short."""
         where = target.target if isinstance(target, Origin) else target
         chosen: dict[str, Any] = {"tick": 0.05, "drain_timeout": 0.2, "connect_timeout": 2.0} | settings
-        front = Front(ProxySettings(listen, where, **chosen), lambda: socks, reactor, intercept)
+        front = Front(ProxySettings(listen, where, **chosen), Ways(socks), reactor, intercept)
         front.startService()
         self.cleanup(lambda: front.stopService() if front.running else pause(reactor, 0))
         return front

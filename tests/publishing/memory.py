@@ -9,6 +9,7 @@ import os
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from twisted.internet.task import Clock
 
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.coordination.conversation import Conversation
-from rustbalance.coordination.service import Coordination, source_of
+from rustbalance.coordination.service import Coordination
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus, parse_microdescriptors
@@ -28,6 +29,7 @@ from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.secrets import Secret
 from rustbalance.testing.fake_tor import FakeTor
+from rustbalance.tor.pair import TorPair
 from tests.bench.network import VALID_AFTER, consensus_and_microdescriptors
 from tests.publishing.samples import inner
 from tests.tor.test_instance import MemoryTor
@@ -57,6 +59,8 @@ class Node:
         self.tor = FakeTor(relays={relay.fingerprint for relay in parse_consensus(self.consensus).relays})
         self.tor.info |= {CONSENSUS: self.consensus, MICRODESCRIPTORS: self.microdescriptors}
         self.instance = MemoryTor(self.tor, self.clock)
+        self.pair = TorPair(self.instance, None, self.clock)
+        self.answered: dict[int, int] = {}
         self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
         self.held: dict[tuple[str, bytes], bytes] = {}
         self.deaf: set[str] = set()
@@ -64,19 +68,27 @@ class Node:
         self.settings = CoordinationSettings(node=name, directory=self.directory)
         self.publish_settings = PublishSettings(**figures)  # type: ignore[arg-type]
         self.refused = 0
-        self._answered = 0
+        self.make()
+
+    def add_standby(self) -> None:
+        """Give it a second Tor, which knows the same network; before the start."""
+        self.second = FakeTor(relays=self.tor.relays)
+        self.second.info |= {CONSENSUS: self.consensus, MICRODESCRIPTORS: self.microdescriptors}
+        self.standby = MemoryTor(self.second, self.clock, "standby")
+        self.pair = TorPair(self.instance, self.standby, self.clock)
+        self.publish_settings = replace(self.publish_settings, expected_points=6)
         self.make()
 
     def make(self) -> None:
         """Make its services, as at each start of the process."""
         self.publisher = Publisher(
-            self.instance,
+            self.pair,
             self.master,
             self.publish_settings,
             RevisionStore(self.directory / "counters.json"),
             self.clock,
             os.urandom,
-            source_of(self.name),
+            self.name,
             testing=False,
             clocks=self.now,
             in_thread=self.at_once,
@@ -104,7 +116,7 @@ class Node:
 
     def start(self) -> None:
         """Start the services and let everything settle."""
-        self.instance.startService()
+        self.pair.startService()
         self.publisher.startService()
         self.coordination.startService()
         self.settle()
@@ -124,8 +136,9 @@ class Node:
     def settle(self, rounds: int = 12) -> None:
         """Move all bytes, let relays answer what was posted, until nothing moves any more."""
         for _ in range(rounds):
-            if self.instance.endpoint.pump is not None:
-                self.instance.endpoint.pump.flush()
+            for instance in self.pair.instances:
+                if isinstance(instance, MemoryTor) and instance.endpoint.pump is not None:
+                    instance.endpoint.pump.flush()
             self.clock.advance(0)
             self._answer()
 
@@ -149,11 +162,11 @@ class Node:
         self.tor.emit("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED")
         self.settle()
 
-    def have_points(self, *numbers: int, seat: SeatPlan | None = None) -> None:
+    def have_points(self, *numbers: int, seat: SeatPlan | None = None, tor: FakeTor | None = None) -> None:
         """Let Tor have introduction points with these numbers, in its descriptor for the period of ``seat``."""
         plan = seat or self.plan.first
         blinded = self.master.blind(plan.period)
-        self.tor.info[f"hs/service/desc/id/{self.master.address.label}"] = encode(
+        (tor or self.tor).info[f"hs/service/desc/id/{self.master.address.label}"] = encode(
             inner(*numbers, hours=HOURS),
             blinded,
             subcredential(self.master.public, blinded.public),
@@ -193,19 +206,24 @@ class Node:
         return {point.auth_key[0] for point in self.descriptor(relay, seat).inner.points}
 
     def _answer(self) -> None:
-        posted, self._answered = self.tor.posted[self._answered :], len(self.tor.posted)
+        for instance in self.pair.instances:
+            if isinstance(instance, MemoryTor):
+                self._answer_through(instance.tor)
+
+    def _answer_through(self, tor: FakeTor) -> None:
+        posted, self.answered[id(tor)] = tor.posted[self.answered.get(id(tor), 0) :], len(tor.posted)
         for post in posted:
             for relay in post.directories:
                 if relay not in self.deaf:
-                    self._take(relay, post.text, post.address)
+                    self._take(relay, post.text, post.address, tor)
 
-    def _take(self, relay: str, text: bytes, address: str) -> None:
+    def _take(self, relay: str, text: bytes, address: str, tor: FakeTor) -> None:
         outer = decode_outer(text)
         held = self.held.get((relay, outer.blinded_public))
         if held is None or decode_outer(held).revision < outer.revision:
             self.held[relay, outer.blinded_public] = text
-            self.tor.emit(f"HS_DESC UPLOADED {address} UNKNOWN ${relay}~relay")
+            tor.emit(f"HS_DESC UPLOADED {address} UNKNOWN ${relay}~relay")
             return
         self.refused += 1
         key = b64encode(outer.blinded_public).decode().rstrip("=")
-        self.tor.emit(f"HS_DESC FAILED {address} NO_AUTH ${relay}~relay {key} REASON=UPLOAD_REJECTED")
+        tor.emit(f"HS_DESC FAILED {address} NO_AUTH ${relay}~relay {key} REASON=UPLOAD_REJECTED")

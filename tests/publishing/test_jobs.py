@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +12,8 @@ from rustbalance.life import deferred
 from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.onion.inner import InnerLayer
+from rustbalance.onion.plan import Seat, SeatPlan
+from rustbalance.publishing.builder import Built
 from rustbalance.publishing.jobs import Nobody
 from rustbalance.publishing.schedule import Answer
 from rustbalance.publishing.uploads import Command, Post, Raise
@@ -109,6 +112,28 @@ class JobsTests(SynchronousTestCase):
         self.successResultOf(deferred(self.jobs.post(control, command)))
         return told
 
+    def test_one_that_cannot_be_built(self) -> None:
+        """What is wrong with one descriptor keeps the other one from nobody, and the publish is tried again."""
+        build = self.jobs.builder.build
+
+        def broken(plan: SeatPlan, *rest: Any) -> Built:
+            if plan.seat is Seat.FIRST:
+                raise OSError("no")
+            return build(plan, *rest)
+
+        self.patch(self.jobs.builder, "build", broken)
+        before = [each.revision or 0 for each in self.node.publisher.status()]
+        self.node.publisher.publish_now()
+        self.node.later(2)
+        first, second = self.node.publisher.status()
+        self.assertEqual(first.revision, before[0])
+        self.assertGreater(second.revision or 0, before[1])
+        self.assertIn("cannot be built: no", " ".join(self.node.publisher.problems()))
+        self.patch(self.jobs.builder, "build", build)
+        self.node.later(10)
+        self.assertGreater(self.node.publisher.status()[0].revision or 0, before[0])
+        self.assertEqual(self.node.publisher.problems(), ())
+
     def test_post_refused(self) -> None:
         """A descriptor that Tor itself refuses, or a connection that is gone, fails all directories of the post."""
         for error in (DescriptorRefused("Tor finds the descriptor faulty"), ControlLost("gone")):
@@ -127,10 +152,10 @@ class ClusterTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.node.directory)
         self.told: list[object] = []
         self.node.publisher.join(self)
-        self.node.instance.startService()
+        self.node.pair.startService()
         self.node.publisher.startService()
 
-    def own_points(self, inner: InnerLayer) -> None:
+    def own_points(self, instance: str, inner: InnerLayer) -> None:
         """Note how many."""
         self.told.append(len(inner.points))
 
@@ -166,7 +191,7 @@ class ClusterTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """As long as there is no cluster, nothing is missed."""
         nobody = Nobody()
-        nobody.own_points(InnerLayer(()))
+        nobody.own_points("primary", InnerLayer(()))
         nobody.used_revision(b"", 1)
         nobody.able(True)
         self.node.publisher.join(nobody)

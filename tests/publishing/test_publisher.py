@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,6 +13,7 @@ from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.publishing.schedule import Answer
 from rustbalance.publishing.uploads import Command
+from rustbalance.tor import pair
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, HOURS, Node
 from tests.publishing.samples import inner
@@ -214,6 +215,103 @@ class FollowTests(PublisherTestCase):
         self.assertEqual(self.node.refused, 0)
 
 
+class PairTests(PublisherTestCase):
+    """Two Tors, each with points of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(pair, "knock", self.knock)
+        self.node.add_standby()
+        self.seat = self.node.plan.first
+
+    async def knock(self, place: object, reactor: object, seconds: float) -> None:
+        """Find nothing wrong."""
+
+    def points(self) -> set[int]:
+        """Return what clients find."""
+        return self.node.points(self.seat.directories[0], self.seat)
+
+    def test_points_of_both(self) -> None:
+        """Both Tors' points are published, through the primary."""
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.serve()
+        self.node.later(1)
+        self.assertEqual(self.points(), {1, 2, 3, 11, 12, 13})
+        self.assertEqual(self.node.second.posted, [])
+
+    def test_the_first_does_not_wait_long_for_the_second(self) -> None:
+        """What the primary has is out within two seconds; when the standby comes, both are."""
+        self.serve()
+        self.node.later(1)
+        self.assertEqual(self.points(), {1, 2, 3})
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.node.later(3)
+        self.assertEqual(self.points(), {1, 2, 3, 11, 12, 13})
+
+    def both(self) -> None:
+        """Bring it to where the points of both are out."""
+        self.node.have_points(11, 12, 13, tor=self.node.second)
+        self.serve()
+        self.node.later(30)
+
+    def test_primary_dies(self) -> None:
+        """Its points are taken back within a few seconds, by posts through the standby."""
+        self.both()
+        posts = len(self.node.tor.posted)
+        self.node.instance.obstacle = RuntimeError("broken")
+        self.node.tor.drop()
+        self.node.later(2)
+        self.assertEqual(self.points(), {11, 12, 13})
+        self.assertEqual(len(self.node.tor.posted), posts)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertEqual(self.node.refused, 0)
+
+    def test_primary_comes_back(self) -> None:
+        """Its new points are added at once; when it has proved itself it is used for posting again."""
+        self.both()
+        self.node.have_points(4, 5, 6)
+        self.node.tor.drop()
+        self.node.later(30)
+        self.assertEqual(self.points(), {4, 5, 6, 11, 12, 13})
+        through = len(self.node.second.posted)
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.assertEqual(len(self.node.second.posted), through)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_standby_dies(self) -> None:
+        """Its points are taken back through the primary."""
+        self.both()
+        self.node.standby.obstacle = RuntimeError("broken")
+        self.node.second.drop()
+        self.node.later(2)
+        self.assertEqual(self.points(), {1, 2, 3})
+        self.assertEqual(self.node.second.posted, [])
+
+    def test_primary_dies_while_it_posts(self) -> None:
+        """What it had been given and did not confirm goes out through the standby, at once."""
+        self.both()
+        self.node.deaf = set(self.seat.directories)
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.node.deaf = set()
+        self.node.instance.obstacle = RuntimeError("broken")
+        self.node.tor.drop()
+        self.node.later(3)
+        self.assertEqual(self.points(), {11, 12, 13})
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+
+    def test_both_die(self) -> None:
+        """With neither there is nothing to publish, and the directories are left alone."""
+        self.both()
+        posted = len(self.node.tor.posted)
+        for instance, tor in ((self.node.instance, self.node.tor), (self.node.standby, self.node.second)):
+            instance.obstacle = RuntimeError("broken")
+            tor.drop()
+        self.node.later(5)
+        self.assertEqual((len(self.node.tor.posted), self.node.second.posted), (posted, []))
+
+
 class TroubleTests(PublisherTestCase):
     """Directories that do not take a descriptor."""
 
@@ -263,6 +361,52 @@ class TroubleTests(PublisherTestCase):
         self.assertEqual(self.node.points(seat.directories[2], seat), {1, 2, 3})
         self.assertLess(self.node.revision(seat.directories[0], seat), planted)
 
+    def test_outbid(self) -> None:
+        """When five of eight hold a higher counter that is a failed publish, until ours is above theirs."""
+        seat = self.node.plan.first
+        self.serve()
+        planted = max(self.node.plant(relay, seat, 20_000_000) for relay in seat.directories[:5])
+        self.node.later(20)
+        with capturedLogs() as events:
+            self.node.publisher.publish_now()
+            self.node.later(1)
+        lines = [formatEvent(event) for event in events if "the first descriptor" in formatEvent(event)]
+        [failed, published] = [line for line in lines if "ublish" in line]
+        self.assertTrue(failed.startswith("Could not publish the first descriptor"), failed)
+        self.assertIn("(UPLOAD_REJECTED)", failed)
+        self.assertIn("confirmed by 8 of 8 directories", published)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertGreater(min(self.node.revision(relay, seat) for relay in seat.directories[:5]), planted)
+
+    def test_nobody_takes_it(self) -> None:
+        """When all directories fail for long it becomes an error, is overdue after a while, and ends by itself."""
+        self.serve()
+        self.node.deaf = {relay for seat in self.node.plan for relay in seat.directories}
+        with capturedLogs() as events:
+            self.node.later(1_500, 1.0)
+        lines = [(event["log_level"], formatEvent(event)) for event in events]
+        warned = [
+            line for level, line in lines if level is LogLevel.warn and "Too few directories have confirmed" in line
+        ]
+        self.assertTrue(warned)
+        self.assertRegex(warned[0], r"for 9\d\d s: publishing now")
+        self.assertTrue([line for level, line in lines if level is LogLevel.error and "Could not publish" in line])
+        self.assertLess(len(lines), 60)
+        self.node.deaf = set()
+        self.node.later(310, 1.0)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertLess(self.node.publisher.status()[0].age_secs or 0.0, 310)
+
+    def test_too_few_points(self) -> None:
+        """A Tor that keeps fewer points than it was told is published with those, and after a while it is said."""
+        with capturedLogs() as events:
+            self.serve(1, 2)
+            self.node.later(5)
+            self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+            self.node.later(125, 1.0)
+        self.assertTrue([event for event in events if "only 2 of 3 introduction points" in formatEvent(event)])
+        self.assertIn("only 2 of 3 introduction points", " ".join(self.node.publisher.problems()))
+
     def test_counters_survive_a_restart(self) -> None:
         """After a raise the next life of the node begins above it, though the clock's counter is lower."""
         seat = self.node.plan.first
@@ -298,6 +442,7 @@ class TroubleTests(PublisherTestCase):
             raise RuntimeError("a bug")
 
         with MonkeyPatcher((self.node.publisher._uploads, "wake", fail)):
+            self.node.publisher._wake()
             self.node.later(20)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(looked))
         self.assertIn(len(looked), range(2, 6))
@@ -410,7 +555,7 @@ class ChangeTests(PublisherTestCase):
         self.assertEqual([each.blinded.secret.alive for each in keys], [False, False])
         self.node.later(700, 5.0)
         self.assertEqual(len(self.node.tor.posted), posts)
-        self.node.instance.stopService()
+        self.node.pair.stopService()
         self.node.settle()
         self.assertEqual(self.node.clock.getDelayedCalls(), [])
 

@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.onion.plan import Seat
-from rustbalance.publishing.report import descriptor_status, outcome, shortfall
+from rustbalance.publishing.report import descriptor_status, descriptors, outcome, shortfall
 from rustbalance.publishing.track import Progress
 from tests.publishing.samples import at, seat_plan
 
@@ -28,6 +28,14 @@ class ReportTests(SynchronousTestCase):
         status = descriptor_status(seat_plan(Seat.SECOND), None, 0, at(12))
         self.assertEqual((status.revision, status.age_secs, status.published), (None, None, False))
         self.assertEqual((status.confirmed, status.directories, status.problem), (0, 3, None))
+
+    def test_both(self) -> None:
+        """There is a status for each plan, from what is known under its key."""
+        seats = (seat_plan(Seat.FIRST), seat_plan(Seat.SECOND, 101))
+        known = {seats[0].blinded_public: progress(3, True)}
+        first, second = descriptors(seats, known.get, lambda blinded: blinded[0], at(12))
+        self.assertEqual(first, descriptor_status(seats[0], progress(3, True), 100, at(12)))
+        self.assertEqual(second, descriptor_status(seats[1], None, 101, at(12)))
 
     def test_shortfall(self) -> None:
         """What some directories did is named as long as not all have confirmed."""

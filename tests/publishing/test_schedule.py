@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.publishing.offers import Outline
-from rustbalance.publishing.schedule import Answer, Command, Publish, Read, Redirect, Schedule
+from rustbalance.publishing.schedule import Answer, Command, Publish, Read, Redirect, Schedule, Warn
 from rustbalance.publishing.settings import PublishSettings
 from tests.publishing.samples import START, A, B, D, at, plan
 
@@ -38,8 +38,13 @@ class ScheduleTestCase(SynchronousTestCase):
         self.schedule.connected(now)
         self.schedule.plan(plan(), now)
         self.assertEqual(reasons(self.schedule.points(outline(1, 2, 3), now)), ["first publish"])
+        self.done(now)
+
+    def done(self, now: Moment) -> None:
+        """Let what is being published be built and confirmed at once."""
         self.schedule.built(FOREVER, now)
-        self.schedule.unread(now)
+        for seat in plan():
+            self.schedule.urgency.confirmed(seat.blinded_public, now)
 
     def run_until(self, seconds: float, start: float = 0.0) -> list[tuple[float, str]]:
         """Wake it as it asks, answer each read with what it knows, and return when it published and why."""
@@ -48,11 +53,9 @@ class ScheduleTestCase(SynchronousTestCase):
         while (due := self.schedule.due()) is not None and due <= at(seconds).mono:
             now = START.later(max(due, now.mono) - START.mono)
             for command in self.schedule.wake(now):
-                if isinstance(command, Read):
-                    self.schedule.unread(now)
-                elif isinstance(command, Publish):
+                if isinstance(command, Publish):
                     published.append((now.mono - START.mono, command.reason))
-                    self.schedule.built(FOREVER, now)
+                    self.done(now)
         return published
 
 
@@ -81,23 +84,28 @@ class FirstPublishTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.wake(at(2.4))), [])
         self.assertEqual(reasons(self.schedule.wake(at(2.5))), ["first publish"])
 
-    def test_quick_reads_until_then(self) -> None:
-        """Tor is asked four times a second before the first publish, every ten seconds after it has settled."""
-        self.schedule.plan(plan(), START)
-        self.assertEqual(self.schedule.connected(START), [Read()])
-        self.schedule.points(outline(), START)
-        self.assertEqual(self.schedule.due(), at(0.25).mono)
-        self.schedule.points(outline(1, 2, 3), at(0.2))
-        self.schedule.built(FOREVER, at(0.2))
-        self.schedule.wake(at(20))
-        self.schedule.points(outline(1, 2, 3), at(20))
-        self.assertEqual(self.schedule.due(), at(30).mono)
-
-    def test_one_read_at_a_time(self) -> None:
-        """While a read is under way no other is begun, whatever happens."""
+    def test_not_long_after_the_first(self) -> None:
+        """When points come one after the other, what there is is published five seconds after the first."""
+        self.schedule = Schedule(PublishSettings(expected_points=12), lambda failures: 5.0)
         self.schedule.connected(START)
-        self.assertNotIn(Read(), [*self.schedule.hint(at(1)), *self.schedule.wake(at(60))])
-        self.assertIn(Read(), self.schedule.unread(at(61)))
+        self.schedule.plan(plan(), START)
+        found = []
+        for step in range(11):
+            found += reasons(self.schedule.points(outline(*range(step + 1)), at(10 + 0.9 * step)))
+            found += [why for _, why in self.run_until(10 + 0.9 * step + 0.8, 10 + 0.9 * step)]
+            if found:
+                break
+        self.assertEqual((step, found), (5, ["first publish"]))
+
+    def test_begins(self) -> None:
+        """Points are urgent until something is out, for a follower as long as there is nothing to publish."""
+        self.assertTrue(self.schedule.begins())
+        self.serve()
+        self.assertFalse(self.schedule.begins())
+        self.schedule.follow(at(1))
+        self.assertFalse(self.schedule.begins())
+        self.schedule.points(outline(), at(2))
+        self.assertTrue(self.schedule.begins())
 
 
 class AnswerTests(ScheduleTestCase):
@@ -166,26 +174,12 @@ class ClusterTests(ScheduleTestCase):
         self.assertEqual(why, "the introduction points changed")
 
     def test_follower(self) -> None:
-        """Who follows publishes nothing, whatever happens, and asks Tor at leisure."""
+        """Who follows publishes nothing, whatever happens."""
         self.serve()
         self.schedule.follow(at(100))
         self.schedule.request(at(101))
         self.assertEqual(reasons(self.schedule.told(outline(7, 8, 9), Answer.CERTAIN, at(102))), [])
-        self.schedule.unread(at(103))
         self.assertEqual(self.run_until(9_000, 103), [])
-        self.assertEqual(self.schedule.wake(at(9_020)), [Read()])
-        self.schedule.points(outline(7, 8, 9), at(9_020))
-        due = self.schedule.due()
-        assert due is not None
-        self.assertGreater(due, at(9_025).mono)
-
-    def test_follower_without_points(self) -> None:
-        """As long as there are no points at all, visitors may be waiting for ours: Tor is asked often."""
-        self.schedule.follow(START)
-        self.schedule.connected(START)
-        self.schedule.points(outline(), at(60))
-        self.schedule.points(outline(), at(60.1))
-        self.assertEqual(self.schedule.due(), at(60.25).mono)
 
     def test_takeover(self) -> None:
         """Who leads again publishes at once what is known, even if it is what it published last."""
@@ -254,6 +248,19 @@ class ChangeTests(ScheduleTestCase):
         self.schedule.built(FOREVER, at(100.3))
         self.assertEqual(self.run_until(110, 100.3), [])
 
+    def test_dead_points_do_not_wait_long(self) -> None:
+        """However often points have changed of late, those that are gone are taken back within five seconds."""
+        self.serve()
+        second = 100.0
+        for step in range(6):
+            self.schedule.points(outline(10 * step, 10 * step + 1, 10 * step + 2), at(second))
+            [(second, _)] = self.run_until(second + 40, second)[:1] or [(second, "")]
+            self.schedule.built(FOREVER, at(second))
+        self.schedule.points(outline(50, 51), at(second + 1))
+        [(when, why)] = self.run_until(second + 20, second + 1)
+        self.assertLessEqual(when - second, 5.0)
+        self.assertEqual(why, "the introduction points changed")
+
     def test_new_period_with_the_old_points(self) -> None:
         """When the points stay as they are the new keys are published with them after a short wait."""
         self.serve()
@@ -264,17 +271,13 @@ class ChangeTests(ScheduleTestCase):
     def test_new_directories_only(self) -> None:
         """When only the ring has changed no new text is made."""
         self.serve()
-        self.assertEqual(self.schedule.plan(plan(directories=(A, B, D)), at(5)), [Redirect(), Read()])
+        self.assertEqual(self.schedule.plan(plan(directories=(A, B, D)), at(5)), [Redirect()])
         self.assertEqual(self.schedule.plan(plan(directories=(A, B, D)), at(6)), [])
 
-    def test_created_is_a_hint(self) -> None:
-        """HS_DESC CREATED makes us look at the points at once and often for some seconds."""
+    def test_new_keys_bring_new_points(self) -> None:
+        """When the keys change so do the points, in a moment: Tor is asked for them."""
         self.serve()
-        self.schedule.wake(at(100))
-        self.schedule.unread(at(100))
-        self.assertEqual(self.schedule.hint(at(103)), [Read()])
-        self.schedule.unread(at(103))
-        self.assertEqual(self.schedule.due(), at(103.25).mono)
+        self.assertIn(Read(), self.schedule.plan(plan(101), at(100)))
 
 
 class RefreshTests(ScheduleTestCase):
@@ -287,13 +290,57 @@ class RefreshTests(ScheduleTestCase):
 
     def test_long_intervals_are_cut(self) -> None:
         """Directories forget after three hours, so no interval is longer than half of that."""
-        self.schedule = Schedule(PublishSettings(refresh_interval_secs=86_400), lambda failures: 5.0)
+        self.schedule = Schedule(PublishSettings(refresh_interval_secs=86_400, max_age_secs=1e6), lambda failures: 5.0)
         self.serve()
         self.assertEqual(self.run_until(6_000), [(5_400.0, "refresh")])
 
+    def test_overdue(self) -> None:
+        """What is not confirmed for too long is published at once, with a warning, and again until it is."""
+        self.serve()
+        self.schedule.wake(at(600))
+        self.schedule.built(FOREVER, at(600))
+        self.assertEqual(self.schedule.wake(at(899)), [])
+        self.assertEqual(self.schedule.due(), at(900).mono)
+        warning, publish = self.schedule.wake(at(900))
+        self.assertEqual(publish, Publish("overdue"))
+        self.assertEqual(warning, Warn("Too few directories have confirmed a publish for 900 s: publishing now"))
+        self.schedule.built(FOREVER, at(900))
+        self.assertEqual(reasons(self.schedule.wake(at(1_019))), [])
+        self.assertEqual(reasons(self.schedule.wake(at(1_020))), ["overdue"])
+
+    def test_overdue_and_not_ours_to_say(self) -> None:
+        """Also then the directories are left alone as long as it is not certain what to publish."""
+        self.serve()
+        self.schedule.wake(at(600))
+        self.schedule.built(FOREVER, at(600))
+        self.schedule.told(outline(1, 2), Answer.UNCERTAIN, at(700))
+        self.assertEqual(reasons(self.schedule.wake(at(1_000))), [])
+        self.assertEqual(reasons(self.schedule.told(outline(1, 2, 3), Answer.CERTAIN, at(1_100))), ["overdue"])
+
+    def test_failed(self) -> None:
+        """A first publish that retries have not brought to enough directories is done again in half a minute."""
+        self.schedule.connected(START)
+        self.schedule.plan(plan(), START)
+        self.schedule.points(outline(1, 2, 3), START)
+        self.schedule.built(FOREVER, START)
+        self.schedule.urgency.failed(plan().first.blinded_public)
+        self.assertEqual(reasons(self.schedule.wake(at(29))), [])
+        self.assertEqual(self.schedule.due(), at(30).mono)
+        self.assertEqual(reasons(self.schedule.wake(at(30))), ["another attempt"])
+
+    def test_too_few_points(self) -> None:
+        """After two minutes with fewer points than there should be the operator is told, not before, and once."""
+        self.schedule.connected(START)
+        self.schedule.plan(plan(), START)
+        self.schedule.points(outline(1, 2), START)
+        commands = [command for second in range(1, 300) for command in self.schedule.wake(at(second))]
+        self.assertEqual(commands[0], Publish("first publish"))
+        [warning] = [command for command in commands if isinstance(command, Warn)]
+        self.assertIn("only 2 of 3 introduction points", warning.text)
+
     def test_before_a_certificate_expires(self) -> None:
         """A certificate that expires soon brings the refresh forward."""
-        self.schedule = Schedule(PublishSettings(refresh_interval_secs=5_000), lambda failures: 5.0)
+        self.schedule = Schedule(PublishSettings(refresh_interval_secs=5_000, max_age_secs=1e6), lambda failures: 5.0)
         self.serve()
         self.schedule.request(at(10))
         self.schedule.built(at(3 * 3600 + 3_010).wall, at(10))
@@ -328,6 +375,14 @@ class RefreshTests(ScheduleTestCase):
         self.schedule.built(FOREVER, at(103))
         self.assertEqual(self.run_until(500, 103), [])
 
+    def test_request_whose_tor_went(self) -> None:
+        """What is interrupted is done at once when another Tor can be asked."""
+        self.serve()
+        self.assertEqual(reasons(self.schedule.request(at(100))), ["on request"])
+        self.assertEqual(reasons(self.schedule.interrupted(at(102))), ["another attempt"])
+        self.schedule.built(FOREVER, at(102))
+        self.assertEqual(reasons(self.schedule.interrupted(at(110))), [])
+
     def test_request_whose_build_failed(self) -> None:
         """A request is not forgotten when its build fails and then the points change to and fro."""
         self.serve()
@@ -356,7 +411,9 @@ class AlwaysTests(SynchronousTestCase):
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["connected", "lost", "points", "none", "plan", "next", "hint", "request", "wake"]),
+                st.sampled_from(
+                    ["connected", "lost", "points", "none", "plan", "next", "request", "wake", "interrupted"]
+                ),
                 st.sampled_from([0.0, 0.1, 1.0, 3.0, 700.0]),
             ),
             max_size=40,

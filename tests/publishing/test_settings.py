@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.publishing.schedule import LIFETIME
-from rustbalance.publishing.settings import PublishSettings
+from rustbalance.publishing.settings import PublishSettings, VerifySettings
+from rustbalance.publishing.urgency import LIFETIME
 
 
 class SettingsTests(SynchronousTestCase):
@@ -14,12 +14,16 @@ class SettingsTests(SynchronousTestCase):
         settings = PublishSettings()
         self.assertEqual((settings.refresh_interval_secs, settings.max_intro_points), (600, 20))
         self.assertEqual((settings.min_directories, settings.directory_deadline), (4, 60))
+        self.assertEqual((settings.max_age_secs, settings.points_patience, settings.shortage_secs), (900, 5, 120))
+        verify = VerifySettings()
+        self.assertEqual((verify.mode, verify.interval, verify.delay), ("fetch", 300, 60))
 
     def test_figures_go_together(self) -> None:
         """A refresh comes long before directories forget, and a retry never waits for longer than a refresh."""
         settings = PublishSettings()
         self.assertLess(settings.refresh_interval_secs, LIFETIME / 2)
         self.assertLessEqual(settings.retry_most, settings.refresh_interval_secs)
+        self.assertLess(settings.refresh_interval_secs + settings.directory_deadline, settings.max_age_secs)
         self.assertLess(settings.read_quick, settings.points_grace)
         # C tor gives an upload up when its stream has not been attached for SocksTimeout, 120 s.
         self.assertGreaterEqual(settings.directory_deadline + settings.directory_quiet, 120)

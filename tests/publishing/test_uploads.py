@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.onion.plan import Seat
 from rustbalance.publishing.delivery import State
 from rustbalance.publishing.settings import PublishSettings
-from rustbalance.publishing.track import Progress
-from rustbalance.publishing.uploads import LEADS, Command, Outcome, Post, Raise, Uploads
+from rustbalance.publishing.track import Progress, Standing
+from rustbalance.publishing.uploads import LEADS, Command, Outcome, Post, Raise, Reached, Uploads
 from tests.publishing.samples import START, A, B, C, D, at
 
 FIRST, SECOND = b"1" * 32, b"2" * 32
@@ -180,7 +180,7 @@ class RefusalTests(SynchronousTestCase):
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
         self.uploads.failed(A, FIRST, REJECTED, at(1))
         self.uploads.raised(FIRST, 9, at(1.1))
-        self.assertEqual(self.uploads.failed(B, FIRST, REJECTED, at(2)), [Post(Seat.FIRST, FIRST, 9, (B,))])
+        self.assertEqual(self.uploads.failed(B, FIRST, REJECTED, at(2))[0], Post(Seat.FIRST, FIRST, 9, (B,)))
 
     def test_lead_grows_and_ends(self) -> None:
         """Each further refusal makes the counter run further ahead; then the next publish is waited for."""
@@ -194,7 +194,7 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(tuple(leads), LEADS)
         self.assertIsNone(self.uploads.due())
         self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 50, (A,), at(100))), [(FIRST, 50, (A,))])
-        self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, at(101)), [Raise(Seat.FIRST, FIRST, 0.0)])
+        self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, at(101))[0], Raise(Seat.FIRST, FIRST, 0.0))
 
     def test_leads_fit_the_scheme(self) -> None:
         """Late in the second run the largest lead is still inside what Tor's scheme is defined for."""
@@ -209,11 +209,116 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(posts(self.uploads.wake(at(10))), [(FIRST, 7, (A,))])
 
     def test_not_settled_while_raising(self) -> None:
-        """A refusal that is being answered is no outcome yet."""
-        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        """A refusal that is being answered is no outcome yet, as long as enough others may take the counter."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
         self.assertEqual(outcomes(self.uploads.failed(A, FIRST, REJECTED, at(1))), [])
+        self.assertEqual(outcomes(self.uploads.uploaded(B, at(1))), [])
         self.uploads.raised(FIRST, 8, at(1))
         self.assertEqual([each.revision for each in outcomes(self.uploads.uploaded(A, at(2)))], [8])
+
+    def test_outbid(self) -> None:
+        """When too many refuse a counter for the publish to succeed it has failed, until a higher one succeeds."""
+        self.uploads = tracker(min_directories=2)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        self.assertEqual(outcomes(self.uploads.failed(A, FIRST, REJECTED, at(1))), [])
+        self.uploads.raised(FIRST, 8, at(1.1))
+        [outcome] = outcomes(self.uploads.failed(B, FIRST, REJECTED, at(2)))
+        self.assertEqual((outcome.published, outcome.reasons), (False, (REJECTED,)))
+        self.assertEqual(outcomes(self.uploads.uploaded(C, at(2))), [])
+        self.assertEqual(outcomes(self.uploads.uploaded(A, at(3))), [])
+        [outcome] = outcomes(self.uploads.uploaded(B, at(3)))
+        self.assertEqual((outcome.published, outcome.confirmed, outcome.revision), (True, 3, 8))
+
+
+class RetryTests(SynchronousTestCase):
+    """Three retries of a directory are ordinary; then it is said that they do not help."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+        self.time = START
+
+    def failing(self, times: int) -> list[bool]:
+        """Let the directory fail so often, each time as soon as it is tried; return what the outcomes say."""
+        said = []
+        for _ in range(times):
+            said += [each.hopeless for each in outcomes(self.uploads.failed(A, FIRST, "UNEXPECTED", self.time))]
+            self.time = at((self.uploads.due() or 0.0) - START.mono)
+            self.assertEqual(posts(self.uploads.wake(self.time)), [(FIRST, 7, (A,))])
+        return said
+
+    def test_hopeless(self) -> None:
+        """The first failure is an outcome, the third retry's another one, and that is all until it succeeds."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.assertEqual(self.failing(3), [False])
+        self.assertEqual(self.failing(3), [True])
+        self.assertEqual([each.hopeless for each in outcomes(self.uploads.uploaded(A, self.time))], [False])
+
+    def test_remembered(self) -> None:
+        """A new text is tried at once, but a directory that goes on failing is not taken for a new one."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.failing(3)
+        self.uploads.failed(A, FIRST, "UNEXPECTED", self.time)
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), self.time)), [(FIRST, 8, (A,))])
+        [outcome] = outcomes(self.uploads.failed(A, FIRST, "UNEXPECTED", self.time))
+        self.assertTrue(outcome.hopeless)
+
+    def test_one_descriptor_does_not_hold_up_the_other(self) -> None:
+        """While one fails everywhere the other is published as if nothing were."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        self.uploads.publish(Seat.SECOND, SECOND, 7, (B,), START)
+        self.uploads.failed(A, FIRST, "UNEXPECTED", START)
+        [outcome] = outcomes(self.uploads.uploaded(B, START))
+        self.assertEqual((outcome.blinded, outcome.published), (SECOND, True))
+
+
+class LostTests(SynchronousTestCase):
+    """What a directory has lost it gets again."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=2)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        for directory in (A, B):
+            self.uploads.uploaded(directory, at(1))
+
+    def test_exactly_those(self) -> None:
+        """Only who had confirmed it gets the same text again; the publish stays what it was, without a new outcome."""
+        self.uploads.uploaded(C, at(1))
+        self.assertEqual(posts(self.uploads.lost(FIRST, 7, (A, D), at(60))), [(FIRST, 7, (A,))])
+        self.assertEqual(self.uploads.uploaded(A, at(61)), [])
+        progress = self.uploads.progress(FIRST)
+        assert progress is not None
+        self.assertEqual((progress.confirmed, progress.published), (3, True))
+
+    def test_under_way(self) -> None:
+        """What has not been confirmed yet is left to its own retries."""
+        self.assertEqual(self.uploads.lost(FIRST, 7, (C,), at(2)), [])
+
+    def test_judged_by_another_publish(self) -> None:
+        """A verdict on an earlier publish, or on none of ours, means nothing now."""
+        self.assertEqual(posts(self.uploads.lost(FIRST, 6, (A,), at(2))), [])
+        self.assertEqual(posts(self.uploads.lost(SECOND, 7, (A,), at(2))), [])
+
+    def test_refused_again(self) -> None:
+        """Many losses whose uploads fail make it a failed publish."""
+        self.uploads.uploaded(C, at(1))
+        self.uploads.lost(FIRST, 7, (A, B), at(60))
+        self.uploads.failed(A, FIRST, "UNEXPECTED", at(61))
+        [outcome] = outcomes(self.uploads.failed(B, FIRST, "UNEXPECTED", at(61)))
+        self.assertEqual((outcome.published, outcome.confirmed), (False, 1))
+
+    def test_standing(self) -> None:
+        """What directories should hold: from the text they confirmed up to the one with the highest counter."""
+        self.uploads.failed(C, FIRST, REJECTED, at(2))
+        self.uploads.raised(FIRST, 9, at(2))
+        self.assertEqual(self.uploads.standing(FIRST), Standing(7, 9, frozenset((A, B)), {C: REJECTED}))
+        self.assertIsNone(self.uploads.standing(SECOND))
+
+    def test_reached(self) -> None:
+        """That enough have confirmed is said at once, and once for each publish."""
+        commands = self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B, C), at(100))
+        self.assertNotIn(Reached(FIRST), [*commands, *self.uploads.uploaded(A, at(101))])
+        self.assertIn(Reached(FIRST), self.uploads.uploaded(B, at(101)))
+        self.assertNotIn(Reached(FIRST), self.uploads.uploaded(C, at(101)))
 
 
 class LateAnswerTests(SynchronousTestCase):

@@ -183,6 +183,7 @@ class Oracle:
             self._not_cut_off(node)
             for key in text.keys:
                 self._fit_to_publish(node, self._points[key])
+            self._no_unhealthy_among_others(node, {self._points[key].owner for key in text.keys})
         if text.revision <= self._known_revision[node.name].get(text.blinded.hex(), 0):
             raise Violation(f"{node} uses a revision that it knew to be used up")
         self._known_revision[node.name][text.blinded.hex()] = text.revision
@@ -196,9 +197,19 @@ class Oracle:
         """See that ``node`` knew of nothing that speaks against a point."""
         if self._evidence[node.name].get(point.owner, (0, 0))[0] > point.incarnation:
             raise Violation(f"{node} publishes points of an incarnation of {point.owner} that it knows to be over")
-        declared = self._declared[node.name].get(point.owner)
-        if declared is not None and declared[1] is State.UNHEALTHY:
-            raise Violation(f"{node} publishes points of {point.owner}, which says that it is unhealthy")
+
+    def _no_unhealthy_among_others(self, node: "SimulatedNode", owners: set[str]) -> None:
+        """See that those without a target are published only when ``node`` knew of nobody with one."""
+        unhealthy = {owner for owner in owners if self._says(node, owner) is State.UNHEALTHY}
+        if unhealthy and unhealthy != owners:
+            raise Violation(f"{node} publishes points of {unhealthy}, which say that they are unhealthy, among others")
+
+    def _says(self, node: "SimulatedNode", owner: str) -> State | None:
+        """Return what ``owner`` said of itself last, as far as ``node`` knows."""
+        if owner == node.name:
+            return node.core._parts.own.state()
+        declared = self._declared[node.name].get(owner)
+        return None if declared is None else declared[1]
 
     def _not_cut_off(self, node: "SimulatedNode") -> None:
         """See that ``node`` is not one of a few that have lost all the others."""

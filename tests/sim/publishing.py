@@ -19,7 +19,7 @@ from rustbalance.publishing.delivery import REJECTED
 from rustbalance.publishing.offers import Offers
 from rustbalance.publishing.schedule import Answer, Publish, Read, Schedule
 from rustbalance.publishing.settings import PublishSettings
-from rustbalance.publishing.uploads import Post, Raise, Uploads
+from rustbalance.publishing.uploads import Outcome, Post, Raise, Reached, Uploads
 from rustbalance.tor.backoff import exponential
 from tests.sim.directories import PLAN, Text, scheme
 from tests.sim.events import Agenda
@@ -137,6 +137,10 @@ class Publishing:
                     self._agenda.after(delay, self._upload, self._life, directory, self._texts[blinded])
             case Raise(_, blinded, lead):
                 self._raise(blinded, lead)
+            case Reached(blinded):
+                self._schedule.urgency.confirmed(blinded, self._clock())
+            case Outcome(progress) if progress.hopeless:
+                self._schedule.urgency.failed(progress.blinded)
 
     def _publish(self) -> None:
         now = self._clock()

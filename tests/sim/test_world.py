@@ -133,7 +133,7 @@ class PlantedBugTests(SynchronousTestCase):
             original(self, member, heartbeat, now)  # type: ignore[arg-type]
             member.declared = State.HEALTHY if member.declared is State.UNHEALTHY else member.declared
 
-        self.finds(patch.object(Hearing, "_declared", deaf), "says that it is unhealthy")
+        self.finds(patch.object(Hearing, "_declared", deaf), "say that they are unhealthy")
 
     def test_the_dead_live_on(self) -> None:
         """Silence is not noticed."""

@@ -101,12 +101,10 @@ class World:
         return [node.name for node in self.up() if node.core._parts.succession.publishing]
 
     def right_keys(self) -> frozenset[bytes]:
-        """Return the points that ought to be published: all that live and serve, up to the limit."""
-        offers = [
-            Offer(f"{node.name}/primary", InnerLayer(tuple(map(point, node.keys))))
-            for node in self.up()
-            if node.target_healthy and not node.drained
-        ]
+        """Return the points that ought to be published: all that live and serve (if none does: that live)."""
+        living = [node for node in self.up() if not node.drained]
+        serving = [node for node in living if node.target_healthy] or living
+        offers = [Offer(f"{node.name}/primary", InnerLayer(tuple(map(point, node.keys)))) for node in serving]
         merged = merge(offers, limit=LIMIT, random_bytes=lambda size: bytes(size))
         return frozenset(each.auth_key for each in merged.inner.points)
 

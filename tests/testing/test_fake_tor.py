@@ -10,8 +10,8 @@ LABEL = "a" * 56
 CHANGED = b"650-CONF_CHANGED\r\n650-HiddenServiceOptions\r\n650-PublishHidServDescriptors=1\r\n650 OK\r\n"
 
 
-class FakeTorTests(SynchronousTestCase):
-    """The fake answers line by line as tor does; C{tests/live/test_control.py} compares it with a real one."""
+class FakeTorCase(SynchronousTestCase):
+    """A fake that knows one relay, and a connection to it."""
 
     def setUp(self) -> None:
         self.tor = FakeTor(relays={RELAY})
@@ -32,6 +32,10 @@ class FakeTorTests(SynchronousTestCase):
         self.connection.dataReceived("".join(f"{line}\r\n" for line in lines).encode())
         return transport.value().decode().splitlines()
 
+
+class FakeTorTests(FakeTorCase):
+    """The fake answers line by line as tor does; C{tests/live/test_control.py} compares it with a real one."""
+
     def test_authentication_comes_first(self) -> None:
         """Before AUTHENTICATE only PROTOCOLINFO is answered."""
         self.connection = self.connect()
@@ -50,24 +54,6 @@ class FakeTorTests(SynchronousTestCase):
         """A default is a key without a value."""
         self.assertEqual(self.ask("GETCONF HiddenServiceOptions"), ["250 HiddenServiceOptions"])
         self.assertEqual(self.ask("GETCONF Foo"), ['552 Unrecognized configuration key "Foo"'])
-
-    def test_hspost(self) -> None:
-        """A descriptor is kept; an unknown relay, a comma list, a bad address and a bad descriptor are refused."""
-        body = ("hs-descriptor 3", "..x", ".")
-        self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY} HSADDRESS={LABEL}", *body), ["250 OK"])
-        (posted,) = self.tor.posted
-        self.assertEqual((posted.text, posted.address, posted.directories), (b"hs-descriptor 3\n.x\n", LABEL, (RELAY,)))
-        for server in ("B" * 40, f"{RELAY},{RELAY}", "nickname"):
-            answer = self.ask(f"+HSPOST SERVER={server} HSADDRESS={LABEL}", *body)
-            self.assertEqual(answer, [f'552 Server "{server}" not found'])
-        self.assertEqual(self.ask("+HSPOST HSADDRESS=x.onion", *body), ["512 Malformed onion address"])
-        self.assertEqual(self.ask(f"+HSPOST HSADDRESS={LABEL}", "junk", "."), ["554 Invalid descriptor"])
-        self.assertEqual(len(self.tor.posted), 1)
-
-    def test_hspost_without_address(self) -> None:
-        """As with the real one there is no answer at all, and the connection stays usable."""
-        self.assertEqual(self.ask(f"+HSPOST SERVER={RELAY}", "hs-descriptor 3", "."), [])
-        self.assertEqual(self.ask("USEFEATURE X"), ["250 OK"])
 
     def test_events_only_for_subscribers(self) -> None:
         """An event goes to who asked for its kind, with all of its lines."""

@@ -7,8 +7,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.onion.address import OnionAddress
 from rustbalance.tor.events import (
     BootstrapProgress,
+    ClockJumped,
+    ClockSkewed,
     ConsensusArrived,
     DescriptorCreated,
+    DescriptorFetched,
+    DescriptorFetchFailed,
     DescriptorUploaded,
     DescriptorUploadFailed,
     IntroductionCircuit,
@@ -39,14 +43,42 @@ class ParseEventTests(SynchronousTestCase):
             DescriptorUploadFailed(ADDRESS, RELAY, BLINDED, "UPLOAD_REJECTED"),
         )
 
+    def test_key_of_a_failed_upload(self) -> None:
+        """The blinded key is given in base64 without padding; what is none is nobody's."""
+        self.assertEqual(DescriptorUploadFailed(ADDRESS, RELAY, "A" * 43, "x").blinded_public, bytes(32))
+        self.assertEqual(DescriptorUploadFailed(ADDRESS, RELAY, "!", "x").blinded_public, b"")
+
     def test_failed_fetch(self) -> None:
         """The same event for a fetch is nothing to do with uploads."""
-        self.assertIsNone(parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"))
+        self.assertEqual(
+            parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"),
+            DescriptorFetchFailed(ADDRESS, RELAY, BLINDED, "NOT_FOUND"),
+        )
+
+    def test_content(self) -> None:
+        """A fetched descriptor comes whole, without the OK that ends the reply; an empty one means: there is none."""
+        head = f"HS_DESC_CONTENT {NAME} {BLINDED} ${RELAY}~r3"
+        self.assertEqual(
+            parse_event(f"{head}\nhs-descriptor 3\nlast OK\nOK"),
+            DescriptorFetched(ADDRESS, RELAY, BLINDED, b"hs-descriptor 3\nlast OK\n"),
+        )
+        self.assertEqual(parse_event(f"{head}\n\nOK"), DescriptorFetched(ADDRESS, RELAY, BLINDED, b""))
 
     def test_status(self) -> None:
         """A newer consensus is worth a value, Tor's other remarks on its directory are not."""
         self.assertEqual(parse_event("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED"), ConsensusArrived())
         self.assertIsNone(parse_event("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO"))
+
+    def test_clock(self) -> None:
+        """What Tor says of our clock: by how much it is ahead or behind, and that it was set."""
+        for text, found in (
+            ("WARN CLOCK_SKEW SKEW=-7200 SOURCE=CONSENSUS", ClockSkewed(-7200.0)),
+            ("NOTICE CLOCK_SKEW SKEW=90 SOURCE=OR:192.0.2.1:9001", ClockSkewed(90.0)),
+            ("NOTICE CLOCK_JUMPED TIME=-3600", ClockJumped(-3600.0)),
+        ):
+            self.assertEqual(parse_event(f"STATUS_GENERAL {text}"), found)
+        for text in ("NOTICE CLOCK_JUMPED", "WARN CLOCK_SKEW SKEW=x SOURCE=CONSENSUS", "NOTICE BUG REASON=x", "NOTICE"):
+            self.assertIsNone(parse_event(f"STATUS_GENERAL {text}"))
 
     def test_changed_configuration(self) -> None:
         """Only what concerns onion services counts, whether it was set or has its default back."""
@@ -86,9 +118,9 @@ class ParseEventTests(SynchronousTestCase):
     def test_anything(self) -> None:
         """Any text is an event or nothing; it never raises."""
         words = st.sampled_from(
-            f"""STATUS_CLIENT HS_DESC CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y SUMMARY=z CREATED
-            UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED
-            REND_QUERY=x CLOSED " {NAME}""".split()
+            f"""STATUS_CLIENT HS_DESC HS_DESC_CONTENT CONF_CHANGED CIRC NOTICE BOOTSTRAP PROGRESS= PROGRESS=x TAG=y
+            SUMMARY=z CREATED UPLOADED FAILED ${RELAY}~a $A REASON=X HS_SERVICE_INTRO PURPOSE=HS_SERVICE_INTRO
+            HS_STATE=HSSI_ESTABLISHED REND_QUERY=x CLOSED " {NAME}""".split()
         )
 
         @settings(deadline=None)

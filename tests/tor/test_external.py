@@ -15,7 +15,9 @@ from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
 from rustbalance.testing.fake_tor import FakeTor
 from rustbalance.tor.control import Patience
-from rustbalance.tor.external import ExternalSettings, ExternalTor, Place
+from rustbalance.tor.external import ExternalSettings, ExternalTor
+from rustbalance.tor.failures import TorFailure
+from rustbalance.tor.knocking import Place
 
 
 class ExternalTorTests(TestCase):
@@ -37,10 +39,18 @@ class ExternalTorTests(TestCase):
         self.addCleanup(port.stopListening)
         return port
 
-    def instance(self, control: Place | None = None, password: Secret | None = None, check: float = 0.2) -> ExternalTor:
+    def instance(
+        self,
+        control: Place | None = None,
+        password: Secret | None = None,
+        check: float = 0.2,
+        restart: tuple[str, ...] = (),
+    ) -> ExternalTor:
         """Return a started instance that is stopped at the end of the test."""
-        settings = ExternalSettings(control or self.socket, ("127.0.0.1", 9050), self.directory, 4, "127.0.0.1:8080")
-        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=check)
+        settings = ExternalSettings(
+            control or self.socket, ("127.0.0.1", 9050), self.directory, 4, "127.0.0.1:8080", restart
+        )
+        backoff, patience = (lambda failures: 0.05), Patience(command=1.0, check=check, life=0.5)
         instance = ExternalTor("primary", settings, self.key, reactor, backoff, patience, password)
         self.addCleanup(instance.stopService)
         instance.startService()
@@ -151,3 +161,51 @@ class ExternalTorTests(TestCase):
         self.assertIn("no control connection", str(instance.status().problem))
         await self.listen(self.tor)
         await self.serving(instance)
+
+    def note(self) -> tuple[str, ...]:
+        """Return a command that leaves a mark each time it runs."""
+        return ("/bin/sh", "-c", f"echo again >> {self.folder}/restarts")
+
+    @property
+    def restarts(self) -> int:
+        """How often it has run."""
+        path = self.folder / "restarts"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    async def test_hung_is_restarted_at_once(self) -> None:
+        """A Tor that hangs does not mend itself: the operator's command is run before the next attempt."""
+        await self.listen(self.tor)
+        instance = self.instance(restart=self.note())
+        await self.serving(instance)
+        self.tor.hung = True
+        await self.until(lambda: self.restarts == 1)
+        self.assertIs(instance.failure, TorFailure.HUNG)
+
+    async def test_gone_is_restarted_and_no_more_than_thrice(self) -> None:
+        """One that is gone is restarted, three times in five minutes; then the operator is told what to do."""
+        instance = self.instance(restart=self.note())
+        await self.until(lambda: "it was restarted 3 times" in str(instance.status().problem))
+        attempts = instance.status().restarts
+        await self.until(lambda: instance.status().restarts > attempts + 2)
+        self.assertEqual(self.restarts, 3)
+        await self.listen(self.tor)
+        await self.serving(instance)
+        self.assertIsNone(instance.status().problem)
+
+    async def test_wrong_password_is_no_reason(self) -> None:
+        """What a restart does not mend is not restarted."""
+        await self.listen(FakeTor(password="open sesame"))
+        instance = self.instance(password=Secret.copy_of(b"wrong"), restart=self.note())
+        await self.until(lambda: instance.status().restarts > 2)
+        self.assertEqual((instance.failure, self.restarts), (TorFailure.AUTHENTICATION, 0))
+
+    async def test_without_a_service(self) -> None:
+        """A standby for outgoing connections is only asked how it is; nothing is set on it."""
+        await self.listen(self.tor)
+        settings = ExternalSettings(self.socket, ("127.0.0.1", 9060), self.directory)
+        instance = ExternalTor("standby", settings, None, reactor)
+        self.addCleanup(instance.stopService)
+        instance.startService()
+        await self.serving(instance)
+        self.assertEqual([line for line in self.tor.heard if line.startswith("SETCONF")], [])
+        self.assertFalse(instance.status().serves_visitors)

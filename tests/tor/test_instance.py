@@ -1,5 +1,7 @@
 """Tests for L{rustbalance.tor.instance}, on a Tor in memory and in simulated time."""
 
+from pathlib import Path
+
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -7,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.testing.fake_tor import FakeTor
 from rustbalance.tor.control import Patience, TorControl, connect
 from rustbalance.tor.events import BootstrapProgress, ConsensusArrived, Event
+from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.instance import TorInstance
 from tests.tor.connected import FakeEndpoint
 
@@ -16,8 +19,9 @@ class MemoryTor(TorInstance):
 
     mode = "managed"
 
-    def __init__(self, tor: FakeTor, clock: Clock) -> None:
-        super().__init__("primary", clock, lambda failures: 2.0 * failures, Patience(command=10, check=5))
+    def __init__(self, tor: FakeTor, clock: Clock, name: str = "primary") -> None:
+        super().__init__(name, clock, lambda failures: 2.0 * failures, Patience())
+        self.socks = Path("/nowhere")
         self.tor = tor
         self.clock = clock
         self.endpoint = FakeEndpoint(tor)
@@ -139,21 +143,23 @@ class TorInstanceTests(SynchronousTestCase):
         self.assertEqual(self.audience.heard, ["ready", ConsensusArrived()])
 
     def test_hung_tor_is_noticed(self) -> None:
-        """A Tor that no longer answers is given up within 15 s, closed, and opened again."""
+        """A Tor that no longer answers is given up within 7 s, closed, and opened again."""
         self.start()
         self.tor.hung = True
-        self.later(5)
+        self.later(2)
         with capturedLogs() as logs:
-            self.later(10)
-        self.assertEqual(self.audience.heard, ["ready", "Tor did not answer GETINFO within 10 s"])
+            self.later(2.5)
+            self.later(2.5)
+        self.assertEqual(self.audience.heard, ["ready", "Tor did not answer GETINFO within 5 s"])
+        self.assertIs(self.instance.failure, TorFailure.HUNG)
         self.assertEqual((self.instance.closed, self.phase()), (1, "waiting"))
         self.assertIsNone(self.instance.control)
         (warning,) = [event for event in logs if event["log_level"] is LogLevel.warn]
-        self.assertEqual((warning["reason"], warning["delay"]), ("Tor did not answer GETINFO within 10 s", 2.0))
+        self.assertEqual((warning["reason"], warning["delay"]), ("Tor did not answer GETINFO within 5 s", 2.0))
         self.tor.hung = False
         self.later(2)
         self.assertEqual((self.audience.heard[-1], self.phase()), ("ready", "serving"))
-        self.assertEqual(self.instance.status().restarts, 1)
+        self.assertEqual((self.instance.status().restarts, self.instance.failure), (1, None))
 
     def test_dropped_connection(self) -> None:
         """When the connection breaks the audience hears of it at once."""

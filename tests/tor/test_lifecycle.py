@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.testing.machines import holes, unreachable
+from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.lifecycle import (
     BOOTSTRAP_STALL,
     SETTLED,
@@ -41,7 +42,7 @@ INPUTS = (
 def feed(machine: Lifecycle, name: str) -> None:
     """Give the machine one input by name."""
     if name == "failed":
-        machine.failed("why")
+        machine.failed("why", TorFailure.HUNG)
     elif name in ("none", "some"):
         machine.counted(["none", "some"].index(name), 0.0)
     else:
@@ -82,7 +83,7 @@ class LifecycleTests(SynchronousTestCase):
         """Everybody hears first, then all is cleared away, then comes the wait, then the next attempt."""
         self.after("start", "attached", "bootstrapped")
         self.assertEqual(self.after("failed"), [Lost("why"), Report("why", 2.0), LetSleep(), Close()])
-        self.assertEqual(self.machine.phase(), "waiting")
+        self.assertEqual((self.machine.phase(), self.core.failure), ("waiting", TorFailure.HUNG))
         self.assertEqual(self.after("ended"), [Wake(2.0)])
         self.assertEqual(self.after("woken"), [Open()])
 
@@ -98,6 +99,7 @@ class LifecycleTests(SynchronousTestCase):
         self.after("start", "attached")
         stuck = "its bootstrap has not moved for 600 s"
         self.assertEqual(self.after("woken"), [Report(stuck, 2.0), LetSleep(), Close()])
+        self.assertIs(self.core.failure, TorFailure.NOT_BOOTSTRAPPED)
 
     def test_without_introductions(self) -> None:
         """A Tor that has served for two minutes without introduction points, first or last, is begun anew."""

@@ -27,7 +27,7 @@ CIRCUIT = (
     f"PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED REND_QUERY={OnionAddress(bytes(range(32))).label} "
     "TIME_CREATED=2026-01-01T00:00:00.000000"
 )
-PATIENCE = Patience(command=1.0, check=0.2)
+PATIENCE = Patience(command=1.0, check=0.2, life=1.0)
 
 
 class ManagedTorTests(TestCase):

@@ -11,6 +11,7 @@ from rustbalance.tor.replies import (
     quoted,
     services_on_circuits,
     setconf,
+    standing_introductions,
     unknown_server,
     unquoted,
 )
@@ -105,3 +106,17 @@ class CircuitTests(SynchronousTestCase):
             ]
         )
         self.assertEqual(services_on_circuits(text), {ADDRESS})
+
+    def test_standing_introductions(self) -> None:
+        """Introduction circuits of our own that are built and established count, nothing else does."""
+        text = "\n".join(
+            [
+                f"5 BUILT ${RELAY}~a PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED REND_QUERY={ADDRESS.label} X=1",
+                f"6 BUILT ${RELAY}~a BUILD_FLAGS=IS_INTERNAL PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED",
+                f"7 BUILT ${RELAY}~a PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_CONNECTING REND_QUERY={ADDRESS.label}",
+                f"8 EXTENDED ${RELAY}~a PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED",
+                f"9 BUILT ${RELAY}~a PURPOSE=HS_CLIENT_INTRO HS_STATE=HSCI_CONNECTING",
+            ]
+        )
+        self.assertEqual(standing_introductions(text), 2)
+        self.assertEqual(standing_introductions(""), 0)

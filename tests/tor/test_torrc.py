@@ -29,7 +29,7 @@ class RenderTests(SynchronousTestCase):
                 '%include "/etc/private network"',
                 'DataDirectory "/state/data"',
                 r'ControlPort "unix:\"/state/control.sock\""',
-                r'SocksPort "unix:\"/state/socks.sock\""',
+                r'SocksPort "unix:\"/state/socks.sock\" ExtendedErrors"',
                 'CookieAuthentication "1"',
                 '__OwningControllerProcess "42"',
                 'RunAsDaemon "0"',

@@ -1,0 +1,48 @@
+"""
+All drills against one network, then the page: C{python -m tests.drills [TEST ...]}.
+
+The page docs/reliability.md is written only when all of them ran and passed. Options for trial stand in TRIAL_ARGS.
+"""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rustbalance.files import write_atomically
+from tests.drills.records import VARIABLE as ROWS
+from tests.drills.records import page, read
+from tests.live.network import SHARED, VARIABLE, NetworkFailed
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+
+
+def conditions() -> str:
+    """Return the sentence about this machine; nothing that would tell it from another one."""
+    tor = subprocess.run(("tor", "--version"), capture_output=True, text=True, check=True).stdout
+    version = tor.split()[2].rstrip(".")
+    return f"Measured with tor {version} and Python {platform.python_version()} on {os.cpu_count()} cores."
+
+
+def main() -> int:
+    """Boot the network, run trial, and return its exit status; without a network nothing has been tested: 1."""
+    try:
+        network = SHARED.state()
+    except NetworkFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as directory:
+        rows = Path(directory) / "rows"
+        options = shlex.split(os.environ.get("TRIAL_ARGS", ""))
+        command = [sys.executable, "-m", "twisted.trial", *options, *(sys.argv[1:] or ["tests.drills"])]
+        status = subprocess.call(command, env={**os.environ, VARIABLE: network.directory, ROWS: str(rows)})
+        if status == 0 and not sys.argv[1:]:
+            write_atomically(PAGE, page(read(rows), conditions()).encode(), mode=0o644)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""How the node is, in one sentence."""
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.ops.summary import summarize
+from tests.health.status import cluster, descriptor, instance, node
+
+BROKEN = instance(phase="waiting", problem="tor cannot be started: No such file or directory")
+
+
+def summary(status: NodeStatus, health: Health = Health.DOWN, *, drained: bool = False) -> str:
+    """Return the sentence for a status of that health."""
+    return summarize(health, status.instances, status.descriptors, status.proxy, status.cluster, drained=drained)
+
+
+class SummaryTests(SynchronousTestCase):
+    """What is wrong, the worst first, and what is being done about it."""
+
+    def test_well(self) -> None:
+        """A healthy node needs few words."""
+        self.assertEqual(summary(node(), Health.HEALTHY), "visitors are served")
+
+    def test_everything_broken(self) -> None:
+        """No Tor, no target, no other node, no directory: all of it in one sentence, with the remedy for each."""
+        broken = node(
+            instances=(BROKEN, instance("standby", "bootstrapping", bootstrap_percent=45)),
+            proxy=replace(node().proxy, target_healthy=False),
+            cluster=cluster(a="dead", b="dead"),
+            descriptors=(descriptor(published=False, confirmed=2),),
+        )
+        self.assertEqual(
+            summary(broken),
+            "no visitor can reach this node: no Tor serves (primary: tor cannot be started: No such file or directory; "
+            "it is being started again; standby: it is at 45 % of its start), the target does not answer (it is asked "
+            "again and again), no other node is heard (they are called again and again), only 2 of 8 directories have "
+            "confirmed (they are tried again)",
+        )
+
+    def test_one_of_two(self) -> None:
+        """One Tor of two, one node of three, are worth a word each."""
+        half = node(instances=(BROKEN, instance("standby")), cluster=cluster(a="dead", b="healthy"))
+        found = summary(half, Health.DEGRADED)
+        self.assertTrue(found.startswith("visitors are served, but Tor (primary) does not serve (tor cannot"), found)
+        self.assertTrue(found.endswith("a is not heard (called again and again)"), found)
+
+    def test_scout(self) -> None:
+        """A Tor that serves nobody is not why visitors do not come."""
+        scout = instance("scout", "waiting", serves_visitors=False)
+        self.assertEqual(
+            summary(node(instances=(instance(), scout)), Health.DEGRADED), "visitors are served, but see below"
+        )
+
+    def test_no_publisher(self) -> None:
+        """Nobody publishes; somebody will."""
+        self.assertIn("no node publishes", summary(node(cluster=cluster(publisher=None, a="healthy"))))
+
+    def test_no_front(self) -> None:
+        """Nobody can come in."""
+        self.assertIn("the front does not listen", summary(node(proxy=replace(node().proxy, listening=None))))
+
+    def test_drained(self) -> None:
+        """One that is drained says so, whatever else is wrong."""
+        self.assertIn("rustbalance undrain", summary(node(instances=(BROKEN,)), drained=True))

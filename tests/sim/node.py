@@ -270,7 +270,7 @@ class SimulatedNode:
         for target in targets:
             self._sequence += 1
             self.sent_bytes += frame.size
-            sealed = replace(frame, sequence=self._sequence, wall=self.clock().wall)
+            sealed = replace(frame, sequence=self._sequence, wall=self.clock().wall, sent=self.world.agenda.now)
             self.world.network.send(target, sealed)
 
     def _size(self, data: bytes) -> int:

@@ -125,13 +125,15 @@ class Membership:
         Somebody has heard nothing of it since that beat, or since it said goodbye; return whether we believe it.
 
         We do if we know no better and miss it ourselves, so that one bad path does not kill it for everybody. One that
-        we never knew alive is nobody whom we have lost. That it had lived to that beat is no sign of life from then on.
+        we never knew alive is nobody whom we have lost. That a dead one had lived to that beat brings it back no more.
         """
         if (incarnation, beat) < member.evidence:
             return False
-        member.incarnation, member.beat = incarnation, beat
         unheard = member.state is State.JOINING and member.heard == NEVER
-        if member.state is State.DEAD or (not unheard and now - member.missed_since() < self._timeout / 2):
+        believed = unheard or now - member.missed_since() >= self._timeout / 2
+        if member.state is State.DEAD or believed:
+            member.incarnation, member.beat = incarnation, beat
+        if member.state is State.DEAD or not believed:
             return False
         strange = unheard and not member.known_before
         member.state, member.dead_since = State.DEAD, NEVER if strange else now

@@ -2,7 +2,7 @@
 The live tests against one network, two at a time: C{python -m tests.live [TEST ...]}.
 
 Most of their time is waiting (for a segment of the day, for a Tor to boot), so two fit on two cores. Options for trial
-stand in TRIAL_ARGS.
+stand in TRIAL_ARGS. With LIVE_WORKERS=1 there is one after the other, and what they measure is seen as they go.
 """
 
 import os
@@ -23,7 +23,8 @@ def main() -> int:
         print(failed, file=sys.stderr)
         return 1
     print(f"the private network is up after {network.boot_secs:.0f} s", flush=True)
-    options = [f"-j{WORKERS}", *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
+    workers = int(os.environ.get("LIVE_WORKERS", WORKERS))
+    options = [*([f"-j{workers}"] if workers > 1 else []), *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
     command = [sys.executable, "-m", "twisted.trial", *options, *(sys.argv[1:] or ["tests.live"])]
     return subprocess.call(command, env={**os.environ, VARIABLE: network.directory})
 

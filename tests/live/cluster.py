@@ -134,6 +134,12 @@ class Member:
         """What the daemon has said."""
         return (self.directory / "output.log").read_text() if self.child is not None else ""
 
+    @property
+    def tor_log(self) -> str:
+        """What its Tor has said since its last start."""
+        path = self.directory / "state/tor/primary/tor.log"
+        return path.read_text() if path.exists() else ""
+
 
 def _signal(processes: list[int], number: signal.Signals) -> None:
     for pid in processes:
@@ -241,8 +247,11 @@ class ClusterTestCase(LiveTestCase):
         return first
 
     def last_words(self) -> str:
-        """Return the end of what each node has logged."""
-        return "\n".join(f"--- {member.name}\n{member.log[-3000:]}" for member in self.members.values())
+        """Return the end of what each node and its Tor have logged."""
+        return "\n".join(
+            f"--- {member.name}\n{member.log[-4000:]}\n--- its Tor\n{member.tor_log[-2000:]}"
+            for member in self.members.values()
+        )
 
     async def found_by_clients(self) -> dict[str, str]:
         """
@@ -296,13 +305,14 @@ def publisher(found: dict[str, NodeStatus]) -> str | None:
 
 def published_points(found: dict[str, NodeStatus], *, everywhere: bool = False) -> int:
     """
-    Return how many points the publisher's confirmed descriptors list, 0 as long as they are not confirmed.
+    Return of how many points the publisher's confirmed descriptors are made, 0 as long as they are not confirmed.
 
-    ``everywhere``: by all directories, not only by enough of them.
+    Those that are left out, because another one is at the same relay, are counted too. ``everywhere``: confirmed by all
+    directories, not only by enough of them.
     """
     status = found.get(publisher(found) or "")
     if status is None or len(status.descriptors) != 2 or not all(one.published for one in status.descriptors):
         return 0
     if everywhere and any(one.confirmed < one.directories for one in status.descriptors):
         return 0
-    return min(one.introduction_points for one in status.descriptors)
+    return min(one.introduction_points + one.left_out for one in status.descriptors)

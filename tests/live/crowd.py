@@ -15,19 +15,26 @@ from rustbalance.lab.visits import Visit, percentile
 from rustbalance.life import deferred, pause
 
 PAUSE = 0.1
+#: Seconds that a visit may take, and for which it is worth while to try again.
+LONGEST, SHORTEST = 30.0, 1.0
 
 
 @dataclass(frozen=True)
 class Made:
-    """A visit, from when to when on the reactor's clock."""
+    """A visit, from when to when on the reactor's clock; C{lost}: what came at its first tries instead of a page."""
 
     began: float
     ended: float
     visit: Visit
+    lost: tuple[str, ...] = ()
 
 
 class Crowd:
-    """C{count} visitors, each at a visit nearly all the time between C{start} and C{finish}."""
+    """
+    C{count} visitors, each at a visit nearly all the time between C{start} and C{finish}.
+
+    A visit may take C{LONGEST} seconds; who gets an error before that tries again, as people do.
+    """
 
     def __init__(self, visitors: Visitor, onion: str, reactor: Any, count: int = 4) -> None:
         self.visits: list[Made] = []
@@ -57,9 +64,18 @@ class Crowd:
 
     async def _visit(self) -> None:
         while self._going or len(self.visits) < self._wanted:
-            began = self._reactor.seconds()
+            self.visits.append(await self._one())
+            await pause(self._reactor, PAUSE)
+
+    async def _one(self) -> Made:
+        began = self._reactor.seconds()
+        lost: list[str] = []
+        while True:
             visit = await self._visitors.fetch(self._onion)
-            self.visits.append(Made(began, self._reactor.seconds(), visit))
+            ended = self._reactor.seconds()
+            if visit.ok or ended > began + LONGEST - SHORTEST:
+                return Made(began, ended, visit, tuple(lost))
+            lost.append(visit.error or f"status {visit.status}")
             await pause(self._reactor, PAUSE)
 
     @property
@@ -74,9 +90,10 @@ class Crowd:
         )
 
     def __str__(self) -> str:
-        seconds = [made.visit.seconds for made in self.visits if made.visit.ok]
+        seconds = [made.ended - made.began for made in self.visits if made.visit.ok]
         p50, p99, longest = (percentile(seconds, share) for share in (0.5, 0.99, 1.0))
+        again = [error for made in self.visits if made.visit.ok for error in made.lost]
         return (
             f"{len(self.visits)} visits, {len(self.failed)} failed; seconds p50 {p50:.2f}, p99 {p99:.2f}, "
-            f"longest {longest:.2f}"
+            f"longest {longest:.2f}; tried again after: {again}"
         )

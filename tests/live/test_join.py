@@ -1,6 +1,5 @@
 """Joining, as people do it: a bundle, one command on the other machine, and the node that it made is run."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from rustbalance.lab.child import Child, spawn
 from rustbalance.life import deferred, pause, within
 from rustbalance.ops.control_client import NoAnswer, NoDaemon, ask
 from rustbalance.ops.status import Health, NodeStatus
+from tests.live.commands import COMMAND, rustbalance
 from tests.live.nodes import NodeTestCase
 
 reactor: Any = global_reactor
-COMMAND = "import sys; from rustbalance.cli import main; sys.exit(main())"
 LONGEST = 60.0
 
 
@@ -26,22 +25,13 @@ class JoinTests(NodeTestCase):
 
     timeout = 400
 
-    async def rustbalance(self, *arguments: object) -> str:
-        """Run a command to its end and return what it said."""
-        command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
-        ended = await deferToThread(subprocess.run, command, capture_output=True, text=True, timeout=60)
-        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
-        return ended.stdout
-
     async def joined(self) -> Path:
         """Make a bundle on the first node, carry it over, join; return the new node's configuration."""
         phrase, bundle = write_passphrase(self.directory), self.directory / "node2.bundle"
         given = ("--passphrase-file", phrase)
-        await self.rustbalance("bundle", "--dir", self.directory / "node", "--out", bundle, *given)
+        await rustbalance("bundle", "--dir", self.directory / "node", "--out", bundle, *given)
         place = self.directory / "node2"
-        said = await self.rustbalance(
-            "join", bundle, "--dir", place, "--lab-include", self.network.include_path, *given
-        )
+        said = await rustbalance("join", bundle, "--dir", place, "--lab-include", self.network.include_path, *given)
         self.assertIn(self.node.onion_address, said)
         return place / "config.toml"
 

@@ -14,7 +14,11 @@ from tests.sim.events import Agenda
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What ``rustbalance.cluster.frames`` would have sealed: who says what, when, in which order."""
+    """
+    What ``rustbalance.cluster.frames`` would have sealed: who says what, when, in which order.
+
+    ``wall`` is when by the sender's clock, ``sent`` by the world's.
+    """
 
     sender: str
     boot: bytes
@@ -22,6 +26,7 @@ class Frame:
     wall: float
     message: Message
     size: int
+    sent: float = 0.0
 
 
 class Network:

@@ -5,7 +5,7 @@ Owns: performing commands, one timer, crashes and hangs. In: frames and what hap
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from rustbalance.cluster.commands import (
 )
 from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.frames import LASTING, LATE
-from rustbalance.cluster.messages import IntroPoints, NodeRecord, PeerAnnounce, decode, encode
+from rustbalance.cluster.messages import IntroPoints, Message, NodeRecord, PeerAnnounce, decode, encode
 from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.replay import ReplayGuard
 from rustbalance.moment import Moment
@@ -77,6 +77,7 @@ class SimulatedNode:
         self._queue: list[Frame] = []
         self._alarm = float("inf")
         self._to_do: deque[Command] = deque()
+        self._said: Message | None = None
         self._busy = False
 
     def __repr__(self) -> str:
@@ -97,7 +98,7 @@ class SimulatedNode:
         """Start; without anything on disk it knows its seeds only."""
         self._boots += 1
         self._boot_id = self._boots.to_bytes(16, "big")
-        self._sequence, self._offset = 0, 1000.0 * self.random.random()
+        self._sequence, self._offset, self._said = 0, 1000.0 * self.random.random(), None
         self._guard, self._alarm, self._queue = ReplayGuard(), float("inf"), []
         self.up, self.hung = True, False
         self.core = ClusterCore(self.record(), self.world.settings, self.disk.state, self.random.random)
@@ -232,16 +233,15 @@ class SimulatedNode:
             self.world.agenda.after(max(1e-6, due - self.clock().mono), self._wake, self._boots, due)
 
     @property
-    def known(self) -> set[str]:
+    def known(self) -> Set[str]:
         """The names of the nodes whose records it has."""
-        return {member.id for member in self.core._parts.members}
+        return self.core._parts.members._members.keys()
 
     def _perform(self, command: Command) -> None:
         match command:
             case Send(to, message):
-                data = encode(message)
                 targets = sorted(self.known) if to is None else [to]
-                self._send(targets, Frame(self.name, self._boot_id, 0, 0.0, decode(data), self._size(data)))
+                self._send(targets, self._frame(message))
             case Persist(state):
                 self.world.oracle.persisted(self, state)
                 self.disk.state = state
@@ -258,11 +258,19 @@ class SimulatedNode:
             case RevisionsLearned(revisions):
                 self.publishing.learned(revisions)
 
+    def _frame(self, message: Message) -> Frame:
+        """Return what arrives of a message, still without a number: the same for all that are told the same."""
+        if message is not self._said:
+            data = encode(message)
+            self._said = message
+            self._frame_said = Frame(self.name, self._boot_id, 0, 0.0, decode(data), self._size(data))
+        return self._frame_said
+
     def _send(self, targets: Sequence[str], frame: Frame) -> None:
         for target in targets:
             self._sequence += 1
             self.sent_bytes += frame.size
-            sealed = replace(frame, sequence=self._sequence, wall=self.clock().wall)
+            sealed = replace(frame, sequence=self._sequence, wall=self.clock().wall, sent=self.world.agenda.now)
             self.world.network.send(target, sealed)
 
     def _size(self, data: bytes) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rustbalance.cluster.commands import PersistedState
-from rustbalance.cluster.messages import Heartbeat, IntroPoints, PeerState, State
+from rustbalance.cluster.messages import Heartbeat, PeerState, State
 from tests.sim.directories import Text
 from tests.sim.network import Frame
 
@@ -22,8 +22,8 @@ RECENT = 60.0
 """Seconds within which a node that fell silent may be alive, and it is the listener who is cut off."""
 NAP = 4.0
 """Seconds that a node may hang without noticing."""
-SLACK = 12.0
-"""Seconds that a message may be old when it confirms points: its way, and the tolerance of clocks twice."""
+SLACK = 2.0
+"""Seconds between a confirmation, or its end, and what follows from it."""
 
 
 class Violation(AssertionError):
@@ -80,9 +80,7 @@ class Oracle:
         """``node`` is about to learn this."""
         message = frame.message
         acquainted = node.known
-        if isinstance(message, IntroPoints):
-            age = node.clock().wall - frame.wall
-            self._late[frame.sender] = max(age, self._late[frame.sender])
+        self._late[frame.sender] = max(self._world.agenda.now - frame.sent, self._late[frame.sender])
         if not isinstance(message, Heartbeat) or frame.sender not in acquainted:
             return
         spoken = (message.incarnation, message.beat)

@@ -80,6 +80,9 @@ In a cluster of up to 25 nodes every heartbeat (every 2 s) goes to everybody and
 goes to half of the nodes in turn and tells of eight others and the publisher: nobody is without direct news of anybody
 for more than two beats, and the size of a heartbeat does not depend on the number of nodes. Records are exchanged
 between nodes whose digests differ; points are sent when they change, to everybody.
+
+A descriptor has room for 20 points (`publish.max_intro_points`): of more than 20 nodes 20 have one point each in it,
+and the others see no visitors until one of those is gone.
 """
 
 

@@ -32,7 +32,7 @@ class WeatherTests(SynchronousTestCase):
 
     def test_other_sizes(self) -> None:
         """Small clusters and a larger one are no different."""
-        for nodes, seeds in ((2, 20), (3, 20), (30, 1)):
+        for nodes, seeds in ((2, 60), (3, 60), (30, 1)):
             self.assertEqual([line for seed in range(seeds) if (line := complaint(seed, nodes))], [], f"{nodes} nodes")
 
     def test_same_seed_same_trace(self) -> None:

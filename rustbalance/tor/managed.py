@@ -134,10 +134,12 @@ class ManagedTor(TorInstance):
         """Know it already."""
 
     async def close(self) -> None:
-        """End the child for certain."""
+        """End the child for certain; one that hangs would not hear that it is asked to go."""
         process, self._process = self._process, None
         if process is not None:
             self._leaving = process
+            if self.running and self.failure is TorFailure.HUNG:
+                process.kill()
             await process.end(self._reactor, self._end_patience)
 
     def hurry(self, seconds: float) -> None:

@@ -40,6 +40,7 @@ class PairDrills(PairTestCase):
                 await self.fresh()
                 hit = await self.hit(number)
                 await self.again(streams, hit, bound)
+                await self.left()
                 await self.ready()
                 self.report(number, hit, visits, streams)
                 seconds = max(streams.first(hit) or 0.0, streams.stalled(hit, 3.0))

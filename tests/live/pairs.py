@@ -128,6 +128,10 @@ class PairTestCase(NodeTestCase):
         os.kill(pid, number)
         return float(reactor.seconds())
 
+    async def left(self) -> None:
+        """Wait until the standby is used."""
+        await self.node.until(lambda status: status.pair is not None and status.pair.active == "standby", STOP)
+
     async def again(self, streams: Pace, hit: float, bound: float) -> float:
         """Return after how many seconds a stream got out that began after C{hit}; it must within C{bound}."""
         while (took := streams.first(hit)) is None:

@@ -30,7 +30,7 @@ class ServiceTests(PairTestCase):
             await self.fresh()
             hit = await self.hit(number)
             await self.again(streams, hit, bound)
-            await self.node.until(lambda now: now.pair is not None and now.pair.active == "standby", 10.0)
+            await self.left()
             await self.ready()
             self.assertEqual(visits.failures(hit), [])
             self.assertLess(streams.stalled(hit, 3.0), bound, streams.failures(hit))

@@ -46,5 +46,6 @@ def sources(cluster: ClusterStatus) -> set[str]:
 
 
 def _fits(descriptor: DescriptorStatus, nodes: int) -> bool:
-    """Between one more than a node fewer could have, and all that so many can: Tor may be replacing one."""
-    return descriptor.published and POINTS * (nodes - 1) < descriptor.introduction_points <= POINTS * nodes
+    """Between one more than a node fewer could offer, and all that so many can: Tor may be replacing one."""
+    offered = descriptor.introduction_points + descriptor.left_out
+    return descriptor.published and POINTS * (nodes - 1) < offered <= POINTS * nodes

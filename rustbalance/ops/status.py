@@ -40,7 +40,8 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     One of the two descriptors (rend-spec-v3 2.2.1): ``first`` or ``second``.
 
-    ``directories`` are responsible for it, ``confirmed`` of them hold our last revision. Ages are in seconds.
+    ``directories`` are responsible for it, ``confirmed`` of them hold our last revision. ``left_out``: points that were
+    offered and are not in it, because there are too many, or another one is at the same relay. Ages are in seconds.
     """
 
     seat: Literal["first", "second"]
@@ -52,6 +53,7 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     published: bool
     age_secs: float | None
     problem: str | None
+    left_out: int = 0
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):

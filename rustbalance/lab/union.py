@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 from rustbalance.ops.status import ClusterStatus, DescriptorStatus, NodeStatus
 
-POINTS, MOST = 3, 20
-"""Introduction points of each Tor, and of a descriptor, as the configuration has them by default."""
+POINTS = 3
+"""Introduction points of each Tor, as the configuration has them by default."""
 
 
 def publisher_of(statuses: Sequence[NodeStatus | None]) -> str | None:
@@ -47,6 +47,6 @@ def sources(cluster: ClusterStatus) -> set[str]:
 
 
 def _fits(descriptor: DescriptorStatus, tors: int) -> bool:
-    """Between one more than a Tor fewer could have, and all that so many can: one may be replacing a point."""
-    most = min(POINTS * tors, MOST)
-    return descriptor.published and most - POINTS < descriptor.introduction_points <= most
+    """Between one more than a Tor fewer could offer, and all that so many can: one may be replacing a point."""
+    offered = descriptor.introduction_points + descriptor.left_out
+    return descriptor.published and POINTS * (tors - 1) < offered <= POINTS * tors

@@ -5,12 +5,14 @@ Owns: the fair choice of points, and which lines survive. In: what each source o
 was left out of it. Sources are the Tor instances whose points are merged.
 
 The choice depends on the offers alone: it would be published again and again if randomness had a part in it. Randomness
-decides the order in the descriptor, which must not tell what belongs together, but for one thing: a client finds a
-point by its relay, so of several at one relay it only ever uses the first (C tor's hs_client.c,
-setup_intro_circ_auth_key). Which one that is decides whose visitors they are.
+only decides the order in the descriptor, which must not tell what belongs together.
+
+No relay is in a descriptor twice. A client finds a point by its relay and takes the first there (C tor's hs_client.c,
+hs_client_setup_intro_circ_auth_key), so that it never uses a second one, nor ever finds that one dead: when all points
+have died it goes on trying the first in place of the second, once a second, and does not ask for a new descriptor until
+the time period ends.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -21,8 +23,8 @@ from rustbalance.onion.introduction import IntroductionPoint
 from rustbalance.onion.shuffle import shuffled
 
 T = TypeVar("T")
-#: The name of a source, and a point of its.
-Offered: TypeAlias = tuple[str, IntroductionPoint]
+#: By relay: the place of the source whose point it is, and the point.
+Chosen: TypeAlias = dict[bytes, tuple[int, IntroductionPoint]]
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,23 @@ class Offer:
 
 @dataclass(frozen=True)
 class Merged:
-    """What shall be published, and in words what was left out of it (never a secret or an address)."""
+    """
+    What shall be published, and in words what was left out of it (never a secret or an address).
+
+    ``left_out``: how many points are not in it, because there are too many, or another one is at the same relay.
+    """
 
     inner: InnerLayer
     dropped: tuple[str, ...]
+    left_out: int = 0
 
 
 def merge(offers: Sequence[Offer], *, limit: int, random_bytes: Callable[[int], bytes]) -> Merged:
     """
     Choose up to ``limit`` (1 to 20) introduction points, and the lines that hold for all of them.
 
-    Sources take turns, so that each gets its share and what one does not use goes to the others; a point that several
-    offer (the same auth key) is taken once. A source without points has no say. ``flow-control``,
+    Sources take turns, so that each gets its share and what one does not use goes to the others; of all points at one
+    relay one is taken. A source without points has no say. ``flow-control``,
     ``single-onion-service`` and ``intro-auth-required`` stay when all sources have the same; ``pow-params`` and lines
     that we do not know only when there is one source, because each Tor has a seed of its own.
 
@@ -55,13 +62,15 @@ def merge(offers: Sequence[Offer], *, limit: int, random_bytes: Callable[[int], 
     if not 1 <= limit <= MOST_POINTS:
         raise ValueError(f"limit must be 1 to {MOST_POINTS}, not {limit}")
     speaking = sorted((offer for offer in offers if offer.inner.points), key=attrgetter("source"))
-    found = list(_in_turn(speaking))
-    chosen = shuffled(found[:limit], random_bytes)
+    offered = list(_offered(speaking))
+    keys = {point.auth_key for points in offered for point in points}
+    relays = {point.relay for points in offered for point in points}
+    chosen = [point for _, point in _choose(offered, limit).values()]
     inners = [offer.inner for offer in speaking]
-    dropped = _over_limit(len(found) - limit)
+    dropped = _over_limit(len(relays) - limit)
     alone = len({offer.source for offer in speaking}) == 1
     inner = InnerLayer(
-        points=tuple(point for _, point in _spread(chosen)),
+        points=tuple(shuffled(sorted(chosen, key=attrgetter("auth_key")), random_bytes)),
         create2_formats=_common_formats(inners),
         flow_control=_agreed("flow-control", [inner.flow_control for inner in inners], dropped),
         single_onion_service=bool(
@@ -71,58 +80,45 @@ def merge(offers: Sequence[Offer], *, limit: int, random_bytes: Callable[[int], 
         pow_params=_of_one("pow-params", [inner.pow_params for inner in inners], alone, dropped),
         other_lines=_of_one("other lines", [inner.other_lines for inner in inners], alone, dropped) or (),
     )
-    return Merged(inner, tuple(dropped))
+    return Merged(inner, tuple(dropped), len(keys) - len(chosen))
 
 
-def _in_turn(offers: Sequence[Offer]) -> Iterator[Offered]:
-    """Yield each point once, one of each source in turn for as long as it has any."""
-    taken: set[bytes] = set()
-    queues = [(offer.source, iter(sorted(offer.inner.points, key=attrgetter("auth_key")))) for offer in offers]
-    while queues:
-        for source, queue in list(queues):
-            point = next((point for point in queue if point.auth_key not in taken), None)
-            if point is None:
-                queues.remove((source, queue))
-            else:
-                taken.add(point.auth_key)
-                yield source, point
+def _offered(offers: Sequence[Offer]) -> Iterator[list[IntroductionPoint]]:
+    """Yield the points of each source in an order of their own; no key is at two relays."""
+    relays: dict[bytes, bytes] = {}
+    for offer in offers:
+        points = sorted(offer.inner.points, key=attrgetter("auth_key"))
+        yield [point for point in points if relays.setdefault(point.auth_key, point.relay) == point.relay]
 
 
-def _spread(points: Sequence[Offered]) -> list[Offered]:
-    """Have the first point of each relay be such that each source gets about as many visitors; keep all else."""
-    order = list(points)
-    shared: dict[bytes, list[int]] = {}
-    for place, (_, point) in enumerate(points):
-        shared.setdefault(point.relay, []).append(place)
-    groups = list(shared.values())
-    for places, first in zip(
-        groups, _firsts([[points[place][0] for place in places] for places in groups]), strict=True
-    ):
-        order[places[0]], order[places[first]] = points[places[first]], points[places[0]]
-    return order
+def _choose(offered: Sequence[Sequence[IntroductionPoint]], limit: int) -> Chosen:
+    """Give one point more to each source in turn for as long as it can have one, up to ``limit`` in all."""
+    chosen: Chosen = {}
+    hungry = list(range(len(offered)))
+    while hungry:
+        for source in list(hungry):
+            if len(chosen) == limit:
+                return chosen
+            if not _give(source, offered, chosen, set()):
+                hungry.remove(source)
+    return chosen
 
 
-def _firsts(relays: Sequence[Sequence[str]]) -> list[int]:
+def _give(source: int, offered: Sequence[Sequence[IntroductionPoint]], chosen: Chosen, asked: set[bytes]) -> bool:
     """
-    Return which of the sources at each relay is to be its first.
+    Have ``source`` get one point more, and nobody fewer; return whether that is possible.
 
-    Each in turn gives its visitors to who has fewest, as long as that makes the shares more even; so there is an end.
+    Who has the relay may move to another one (augmenting paths, as for the largest matching of a bipartite graph).
     """
-    firsts = [0] * len(relays)
-    load = Counter({source: 0 for sources in relays for source in sources})
-    for sources in relays:
-        load[sources[0]] += len(sources)
-    moved = True
-    while moved:
-        moved = False
-        for relay, sources in enumerate(relays):
-            now, weight = sources[firsts[relay]], len(sources)
-            best = min(range(weight), key=lambda place: load[sources[place]])
-            if load[sources[best]] + weight < load[now]:
-                load[now] -= weight
-                load[sources[best]] += weight
-                firsts[relay], moved = best, True
-    return firsts
+    for point in offered[source]:
+        if point.relay in asked:
+            continue
+        asked.add(point.relay)
+        there = chosen.get(point.relay)
+        if there is None or (there[0] != source and _give(there[0], offered, chosen, asked)):
+            chosen[point.relay] = source, point
+            return True
+    return False
 
 
 def _over_limit(count: int) -> list[str]:

@@ -62,7 +62,8 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directories`` are responsible for it, ``confirmed`` of them have said that they took our last revision. The last
     check has found it at ``verified`` of them: they gave it (``verified_by`` "fetch") or, where they cannot be asked
-    for it, had confirmed it ("upload"). Ages are in seconds.
+    for it, had confirmed it ("upload"). ``left_out``: points that were offered and are not in it, because there are too
+    many, or another one is at the same relay. Ages are in seconds.
     """
 
     seat: Literal["first", "second"]
@@ -77,6 +78,7 @@ class DescriptorStatus(msgspec.Struct, frozen=True, kw_only=True):
     verified: int | None = None
     verified_by: Literal["fetch", "upload"] | None = None
     verified_age_secs: float | None = None
+    left_out: int = 0
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,12 +19,13 @@ from rustbalance.secrets import Secret
 
 @dataclass(frozen=True)
 class Built:
-    """One descriptor's text, for the directories of ``plan``."""
+    """One descriptor's text, for the directories of ``plan``; so many points that there were are ``left_out`` of it."""
 
     plan: SeatPlan
     inner: InnerLayer
     revision: int
     text: bytes
+    left_out: int = 0
 
 
 class PeriodKeys:

@@ -6,7 +6,7 @@ control connection; out: what came of it, told to the core it came from, whose n
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, DeferredLock
@@ -15,11 +15,13 @@ from twisted.logger import Logger
 from rustbalance.moment import Moment
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.inner import InnerLayer
+from rustbalance.onion.merge import Merged
 from rustbalance.onion.plan import PublicationPlan, SeatPlan
 from rustbalance.publishing import schedule as when
 from rustbalance.publishing import uploads as where
 from rustbalance.publishing.builder import Builder, Built
 from rustbalance.publishing.offers import Offers, expiry
+from rustbalance.publishing.report import Points
 from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
@@ -104,17 +106,17 @@ class Jobs:
         self._note_dropped(merged.dropped)
         self.builder.prepare(plan)
         self.reason = reason
-        errors = [error for seat in plan if (error := await self._publish_one(seat, merged.inner, plan)) is not None]
+        errors = [error for seat in plan if (error := await self._publish_one(seat, merged, plan)) is not None]
         kept = {seat.blinded_public for seat in plan}
         self.texts = {blinded: text for blinded, text in self.texts.items() if blinded in kept}
         if errors:
             raise errors[0]
         return expiry(merged.inner)
 
-    async def _publish_one(self, seat: SeatPlan, inner: InnerLayer, plan: PublicationPlan) -> Exception | None:
+    async def _publish_one(self, seat: SeatPlan, merged: Merged, plan: PublicationPlan) -> Exception | None:
         """Publish one descriptor; what is wrong with it is returned, and no reason to keep the other one back."""
         try:
-            built = self.texts[seat.blinded_public] = await self._build(seat, inner, plan.max_descriptor_size)
+            built = self.texts[seat.blinded_public] = await self._build(seat, merged, plan.max_descriptor_size)
         except CancelledError:
             raise
         except Exception as error:
@@ -128,12 +130,13 @@ class Jobs:
         current = (each for each in self.ring.plan or () if each.blinded_public == seat.blinded_public)
         return next(current, seat).directories
 
-    async def _build(self, seat: SeatPlan, inner: InnerLayer, max_size: int, lead: float = 0.0) -> Built:
+    async def _build(self, seat: SeatPlan, what: Merged | Built, max_size: int, lead: float = 0.0) -> Built:
         async with self._building:
             wall = self.now().wall + lead
             revision = await self.in_thread(lambda: self.builder.next_revision(seat, wall))
         self.cluster.used_revision(seat.blinded_public, revision)
-        return self.builder.build(seat, inner, revision, self.now().wall, max_size)
+        built = self.builder.build(seat, what.inner, revision, self.now().wall, max_size)
+        return replace(built, left_out=what.left_out)
 
     async def raise_counter(self, command: Raise) -> None:
         """Build a descriptor that was refused again, with a higher counter."""
@@ -142,7 +145,7 @@ class Jobs:
         try:
             if refused is None or plan is None:
                 raise LookupError("it has been replaced")
-            built = await self._build(refused.plan, refused.inner, plan.max_descriptor_size, command.lead)
+            built = await self._build(refused.plan, refused, plan.max_descriptor_size, command.lead)
         except CancelledError:
             raise
         except Exception as error:
@@ -179,10 +182,10 @@ class Jobs:
         for seat in self.ring.plan or ():
             self.do(self.uploads.redirect(seat.blinded_public, seat.directories, self.now()))
 
-    def points(self, blinded: bytes) -> int:
+    def points(self, blinded: bytes) -> Points:
         """Return how many introduction points the descriptor under that key lists."""
         built = self.texts.get(blinded)
-        return 0 if built is None else len(built.inner.points)
+        return Points(0) if built is None else Points(len(built.inner.points), built.left_out)
 
     def _note_dropped(self, dropped: tuple[str, ...]) -> None:
         if dropped != self._dropped and dropped:

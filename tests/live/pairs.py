@@ -78,7 +78,9 @@ class PairTestCase(NodeTestCase):
 
         def well(status: NodeStatus) -> bool:
             pair = status.pair is not None and (status.pair.active, status.pair.phase) == ("primary", "primary")
-            out = all(one.confirmed == 8 and one.introduction_points == points for one in status.descriptors)
+            out = all(
+                one.confirmed == 8 and one.introduction_points + one.left_out == points for one in status.descriptors
+            )
             return pair and out and all(tor.phase == "serving" for tor in status.instances) and status.published
 
         return await self.node.until(well, 180.0)

@@ -70,7 +70,9 @@ class ExternalPairTests(NodeTestCase):
             return (
                 used
                 and serve
-                and all(one.confirmed == 8 and one.introduction_points == 6 for one in status.descriptors)
+                and all(
+                    one.confirmed == 8 and one.introduction_points + one.left_out == 6 for one in status.descriptors
+                )
             )
 
         return await self.node.until(lambda status: bool(status.descriptors) and well(status), 120.0)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from hypothesis import given, settings
@@ -47,6 +48,21 @@ def any_offers(draw: st.DrawFn, shared: bool = True) -> list[Offer]:
     ]
 
 
+def at(relay: int, number: int) -> IntroductionPoint:
+    """Return the point with this number at the relay with that one."""
+    return replace(POOL[number], link_specifiers=POOL[relay].link_specifiers)
+
+
+@st.composite
+def at_few_relays(draw: st.DrawFn, most: int = 7) -> list[Offer]:
+    """Draw sources with points of their own, each at another one of a few relays."""
+    relays = [draw(st.lists(st.integers(0, 5), max_size=4, unique=True)) for _ in range(draw(st.integers(0, most)))]
+    return [
+        Offer(f"node{place}", InnerLayer(tuple(at(relay, 8 * place + nth) for nth, relay in enumerate(those))))
+        for place, those in enumerate(relays)
+    ]
+
+
 class FairnessTests(SynchronousTestCase):
     """Each source gets its share, and what one does not use goes to the others."""
 
@@ -84,11 +100,12 @@ class FairnessTests(SynchronousTestCase):
         self.assertLessEqual(set(keys), offered)
         self.assertEqual(len(keys), min(limit, len(offered)))
 
-    def test_same_relay_is_no_duplicate(self) -> None:
-        """Two sources may use the same relay: the auth key tells points apart."""
-        twin = replace(POOL[1], link_specifiers=POOL[0].link_specifiers, onion_key=POOL[0].onion_key)
-        found = merged(offer("a", 0), Offer("b", InnerLayer((twin,))))
-        self.assertEqual(set(found.inner.points), {POOL[0], twin})
+    def test_key_at_two_relays(self) -> None:
+        """An auth key is there once even when a source says that it is somewhere else."""
+        found = merged(offer("a", 0, 1), Offer("b", InnerLayer((at(5, 0), at(6, 2)))))
+        self.assertEqual(
+            sorted(each.auth_key for each in found.inner.points), sorted(POOL[n].auth_key for n in (0, 1, 2))
+        )
 
     def test_limits(self) -> None:
         """The limit is 1 to 20."""
@@ -193,42 +210,43 @@ class LineTests(SynchronousTestCase):
         self.assertIn(odd, found.inner.points)
 
 
-def at(relay: int, number: int) -> IntroductionPoint:
-    """Return the point with this number at the relay with that one."""
-    return replace(POOL[number], link_specifiers=POOL[relay].link_specifiers)
-
-
 class SharedRelayTests(SynchronousTestCase):
-    """Of several points at one relay a client only ever uses the first, so that one has their visitors."""
+    """A client takes the first point at a relay for all that are there, so there must not be a second."""
 
-    def shares(self, found: Merged, offers: list[Offer]) -> list[int]:
-        """Return how many of the points lead to each source, as clients see it."""
-        first: dict[bytes, IntroductionPoint] = {}
-        for each in found.inner.points:
-            first.setdefault(each.relay, each)
-        led = [first[each.relay] for each in found.inner.points]
-        return [sum(point in each.inner.points for point in led) for each in offers]
+    @settings(deadline=None, max_examples=300)
+    @given(at_few_relays(), st.integers(1, 20))
+    def test_each_relay_once(self, offers: list[Offer], limit: int) -> None:
+        """No relay is there twice, as many as there can be are there, and it is said how many points are not."""
+        found = merged(*offers, limit=limit)
+        relays = [each.relay for each in found.inner.points]
+        offered = [each for one in offers for each in one.inner.points]
+        self.assertEqual(len(relays), len(set(relays)))
+        self.assertEqual(len(relays), min(limit, len({each.relay for each in offered})))
+        self.assertEqual(found.left_out, len(offered) - len(relays))
+        self.assertLessEqual(set(found.inner.points), set(offered))
 
-    def test_even(self) -> None:
-        """Three nodes share three relays in a ring: whatever the order drawn, each has the visitors of three points."""
-        relays = ((0, 1, 10), (1, 2, 11), (2, 0, 12))
-        offers = [
-            Offer(f"node{node}", InnerLayer(tuple(at(relay, 3 * node + place) for place, relay in enumerate(those))))
-            for node, those in enumerate(relays)
-        ]
-        for seed in range(50):
-            found = merged(*offers, seed=seed)
-            self.assertEqual(self.shares(found, offers), [3, 3, 3])
-            self.assertEqual(set(found.inner.points), {each for one in offers for each in one.inner.points})
+    @settings(deadline=None, max_examples=300)
+    @given(at_few_relays(most=3))
+    def test_fair(self, offers: list[Offer]) -> None:
+        """No other choice gives more to who has least: all of them are tried."""
+        chosen = set(merged(*offers).inner.points)
+        shares = sorted(len(chosen & set(each.inner.points)) for each in offers)
+        there: dict[bytes, list[int]] = {}
+        for place, each in enumerate(offers):
+            for point_there in each.inner.points:
+                there.setdefault(point_there.relay, []).append(place)
+        every = (Counter(owners) for owners in product(*there.values()))
+        best = max((sorted(counts[place] for place in range(len(offers))) for counts in every), default=[])
+        self.assertEqual(shares, best)
 
     def test_the_poor_first(self) -> None:
-        """Who has no relay of its own is the first where it can be."""
-        rich = Offer("rich", InnerLayer((at(0, 0), at(1, 1), at(2, 2))))
+        """Who has no relay of its own keeps the one it shares."""
         poor = Offer("poor", InnerLayer((at(0, 3),)))
-        for seed in range(50):
-            self.assertEqual(self.shares(merged(rich, poor, seed=seed), [rich, poor]), [2, 2])
+        found = merged(Offer("rich", InnerLayer((at(0, 0), at(1, 1), at(2, 2)))), poor)
+        self.assertEqual(set(found.inner.points), {at(0, 3), at(1, 1), at(2, 2)})
+        self.assertEqual((found.left_out, found.dropped), (1, ()))
 
-    def test_order_still_drawn(self) -> None:
-        """Where no relay is shared, every order is as likely as before."""
-        orders = {merged(offer("a", 0, 1), offer("b", 2), seed=seed).inner.points for seed in range(100)}
-        self.assertEqual(len(orders), 6)
+    def test_over_the_limit(self) -> None:
+        """What is at a relay of another is not counted as over the limit."""
+        found = merged(offer("a", 0, 1, 2), Offer("b", InnerLayer((at(0, 3),))), limit=2)
+        self.assertEqual((found.left_out, found.dropped), (2, ("1 introduction points over the limit",)))

@@ -42,9 +42,9 @@ def plan(period: int = 100, directories: tuple[str, ...] = (A, B, C)) -> Publica
 
 
 def point(number: int, hours: int = HOURS + 54) -> IntroductionPoint:
-    """Return an introduction point whose keys are ``number``, repeated."""
+    """Return an introduction point whose keys and whose relay's identity are ``number``, repeated."""
     key = bytes([number]) * 32
-    return IntroductionPoint(b"\x01\x00\x06\x7f\x00\x00\x01\x00\x50", key, key, hours, key, key, hours)
+    return IntroductionPoint(b"\x01\x02\x14" + key[:20], key, key, hours, key, key, hours)
 
 
 def inner(*numbers: int, hours: int = HOURS + 54, **lines: object) -> InnerLayer:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
+from rustbalance.onion.descriptor import decode_outer
 from rustbalance.publishing.schedule import Answer
 from rustbalance.publishing.uploads import Command
 from rustbalance.tor import pair
@@ -312,6 +313,56 @@ class PairTests(PublisherTestCase):
         self.assertEqual((len(self.node.tor.posted), self.node.second.posted), (posted, []))
 
 
+class OutlookTests(PublisherTestCase):
+    """What whoever looks from outside is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.published, self.followed = 0, 0
+        self.outlook = self.node.publisher.outlook
+        self.outlook.watch(self)
+
+    def on_published(self) -> None:
+        """Count."""
+        self.published += 1
+
+    def on_follow(self) -> None:
+        """Count."""
+        self.followed += 1
+
+    def test_own(self) -> None:
+        """Once it is published, what everybody should hold is known, and that there is something to look at."""
+        self.serve()
+        self.assertTrue(self.outlook.leading)
+        self.assertEqual(self.published, 2)
+        for seat, status in zip(self.node.plan, self.node.publisher.status(), strict=True):
+            standing = self.outlook.standing(seat)
+            assert standing is not None
+            self.assertEqual((standing.floor, standing.confirmed), (status.revision, frozenset(seat.directories)))
+
+    def test_lost(self) -> None:
+        """What a directory has lost is posted there again."""
+        self.serve()
+        seat = self.node.plan.first
+        relay = seat.directories[3]
+        before, posts = self.node.held.pop((relay, seat.blinded_public)), len(self.node.tor.posted)
+        self.outlook.lost(seat, decode_outer(before).revision, (relay,))
+        self.node.settle()
+        self.assertEqual(self.node.held[relay, seat.blinded_public], before)
+        self.assertEqual([post.directories for post in self.node.tor.posted[posts:]], [(relay,)])
+
+    def test_others(self) -> None:
+        """When another node publishes, whoever looks is told, and what is expected is what that one has used."""
+        self.serve()
+        self.node.publisher.follow()
+        self.assertEqual((self.outlook.leading, self.followed), (False, 1))
+        seat = self.node.plan.second
+        self.node.publisher.learn_revisions({seat.blinded_public.hex(): 2**34})
+        standing = self.outlook.standing(seat)
+        assert standing is not None
+        self.assertEqual((standing.floor, standing.highest), (2**34, 2**34))
+
+
 class TroubleTests(PublisherTestCase):
     """Directories that do not take a descriptor."""
 
@@ -383,7 +434,7 @@ class TroubleTests(PublisherTestCase):
         self.serve()
         self.node.deaf = {relay for seat in self.node.plan for relay in seat.directories}
         with capturedLogs() as events:
-            self.node.later(1_500, 1.0)
+            self.node.later(1_300, 1.0)
         lines = [(event["log_level"], formatEvent(event)) for event in events]
         warned = [
             line for level, line in lines if level is LogLevel.warn and "Too few directories have confirmed" in line
@@ -396,6 +447,22 @@ class TroubleTests(PublisherTestCase):
         self.node.later(310, 1.0)
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
         self.assertLess(self.node.publisher.status()[0].age_secs or 0.0, 310)
+
+    def test_nobody_takes_the_first(self) -> None:
+        """What visitors have never had is published anew as soon as retries have not helped."""
+        self.node.deaf = {relay for seat in self.node.plan for relay in seat.directories}
+        with capturedLogs() as events:
+            self.serve()
+            self.node.later(400, 1.0)
+        lines = [formatEvent(event) for event in events]
+        self.assertTrue([line for line in lines if "Could not publish the first descriptor (another attempt)" in line])
+
+    def test_never_overdue_in_peace(self) -> None:
+        """As long as refreshes are confirmed nothing is ever overdue."""
+        self.serve()
+        with capturedLogs() as events:
+            self.node.later(1_300, 1.0)
+        self.assertEqual([formatEvent(event) for event in events if event["log_level"] is LogLevel.warn], [])
 
     def test_too_few_points(self) -> None:
         """A Tor that keeps fewer points than it was told is published with those, and after a while it is said."""

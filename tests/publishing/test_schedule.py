@@ -308,6 +308,14 @@ class RefreshTests(ScheduleTestCase):
         self.assertEqual(reasons(self.schedule.wake(at(1_019))), [])
         self.assertEqual(reasons(self.schedule.wake(at(1_020))), ["overdue"])
 
+    def test_overdue_and_not_ours(self) -> None:
+        """Ages of before another node published are forgotten."""
+        self.serve()
+        self.schedule.follow(at(10))
+        self.assertEqual(reasons(self.schedule.lead(at(2_000))), ["first publish"])
+        self.schedule.built(FOREVER, at(2_000))
+        self.assertEqual(self.run_until(2_590, 2_000), [])
+
     def test_overdue_and_not_ours_to_say(self) -> None:
         """Also then the directories are left alone as long as it is not certain what to publish."""
         self.serve()

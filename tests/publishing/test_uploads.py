@@ -292,6 +292,22 @@ class LostTests(SynchronousTestCase):
     def test_under_way(self) -> None:
         """What has not been confirmed yet is left to its own retries."""
         self.assertEqual(self.uploads.lost(FIRST, 7, (C,), at(2)), [])
+        self.uploads.failed(C, FIRST, "UNEXPECTED", at(3))
+        self.assertEqual(self.uploads.lost(FIRST, 7, (C,), at(4)), [])
+        self.assertEqual(posts(self.uploads.wake(at(8))), [(FIRST, 7, (C,))])
+
+    def test_after_refusals(self) -> None:
+        """That a counter was refused once does not make a failure of what is lost later and under way again."""
+        self.uploads.uploaded(C, at(1))
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B, C), at(10))
+        for directory in (A, B):
+            self.uploads.failed(directory, FIRST, REJECTED, at(11))
+        self.uploads.raised(FIRST, 9, at(11))
+        for directory in (A, B, C):
+            self.uploads.uploaded(directory, at(12))
+        self.assertEqual(outcomes(self.uploads.lost(FIRST, 8, (A, B), at(60))), [])
+        self.uploads.uploaded(A, at(61))
+        self.assertEqual(self.uploads.uploaded(B, at(61)), [])
 
     def test_judged_by_another_publish(self) -> None:
         """A verdict on an earlier publish, or on none of ours, means nothing now."""

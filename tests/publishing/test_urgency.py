@@ -61,12 +61,20 @@ class UrgencyTests(SynchronousTestCase):
         self.assertEqual(self.urgency.reason(at(450)), FAILED)
         self.attempt(450, SECOND, failed=FIRST)
         self.assertEqual(self.due(), 450 + AGAIN)
+        self.attempt(570)
+        self.assertEqual(self.due(), 900)
 
     def test_failed_and_never_published(self) -> None:
         """As long as nobody has ever had it there is no time to lose."""
         self.attempt(0, SECOND, failed=FIRST)
         self.assertEqual(self.due(), NEVER)
         self.assertEqual(self.urgency.reason(at(NEVER)), FAILED)
+
+    def test_never_confirmed(self) -> None:
+        """What was never confirmed ages from its first attempt, however often it is tried."""
+        for second in (0, 300, 600):
+            self.attempt(second)
+        self.assertEqual(self.due(), 900)
 
     def test_succeeded_after_all(self) -> None:
         """When the retries of single directories have made it a success, nothing is due any more."""

@@ -223,9 +223,23 @@ class VerifierTests(VerifierCase):
         self.later(60)
         self.outlook.follow()
         self.uploads.abandon()
-        self.later(400)
-        self.assertEqual(self.posts, [])
+        with capturedLogs() as events:
+            self.later(400)
+        self.assertEqual((self.posts, self.stale, events), ([], [], []))
         self.assertEqual(self.verifier.problems(), ())
+
+    def test_we_take_over(self) -> None:
+        """What was seen before it was ours to publish is nothing to act upon."""
+        self.publish()
+        self.outlook.follow()
+        self.outlook.learn({self.plan.first.blinded_public.hex(): 7})
+        self.looking.held[A] = None
+        self.verifier.check()
+        self.outlook.lead()
+        with capturedLogs() as events:
+            self.later(10)
+        self.assertEqual((self.posts, self.stale, events), ([], [], []))
+        self.assertEqual(self.findings()["A"], Finding.MISSING)
 
     def test_look(self) -> None:
         """Whoever wants to know waits for the check that is under way, or for one that begins with that."""

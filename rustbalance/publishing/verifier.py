@@ -52,7 +52,8 @@ class Verifier(Service):
     Checks by itself while this node publishes, and for anybody on request.
 
     ``outside`` returns a Tor that can look, best one that does not serve the address itself. ``stale`` is told after
-    each check of our own whether directories lack what they have been sent once more.
+    each check of our own whether directories lack what they have been sent once more, and that it is over when another
+    node publishes.
     """
 
     log = Logger()
@@ -103,7 +104,9 @@ class Verifier(Service):
         """It is another node's to look after."""
         self._table.stop()
         self._alarm.clear()
-        self._posted, self._lasting = set(), set()
+        told, self._posted, self._lasting = bool(self._lasting), set(), set()
+        if told:
+            self._stale(False)
 
     def check(self) -> DirectoryReport:
         """Begin to ask the directories, unless that is under way; return the report as it is by now."""
@@ -113,10 +116,10 @@ class Verifier(Service):
 
     async def look(self) -> DirectoryReport:
         """Return what a check finds that is under way, or else begins now."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)  # before it begins: where nobody can be asked it is over at once
         if not self._running:
             self._begin(fetch=True)
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
         await waiting
         return self.report()
 

@@ -228,6 +228,18 @@ class VerifierTests(VerifierCase):
         self.assertEqual((self.posts, self.stale, events), ([], [], []))
         self.assertEqual(self.verifier.problems(), ())
 
+    def test_another_node_takes_over_what_does_not_last(self) -> None:
+        """What would not last is not this node's to mend any more, so that failure is over."""
+        self.publish()
+        self.later(60)
+        while self.stale[-1:] != [True]:
+            self.looking.held[A] = None
+            self.later(10)
+        self.outlook.follow()
+        self.assertEqual(self.stale[-1], False)
+        self.outlook.follow()
+        self.assertEqual(self.stale[-2:], [True, False])
+
     def test_we_take_over(self) -> None:
         """What was seen before it was ours to publish is nothing to act upon."""
         self.publish()
@@ -332,6 +344,8 @@ class ReportTests(VerifierCase):
         """As long as nobody knows which directories to ask, that is what it says."""
         self.ring.plan = None
         self.assertEqual(self.check().problem, NO_PLAN)
+        look = deferred(self.verifier.look())
+        self.assertEqual(self.successResultOf(look).problem, NO_PLAN)
 
 
 class UploadModeTests(VerifierCase):

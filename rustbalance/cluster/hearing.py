@@ -19,6 +19,12 @@ from rustbalance.cluster.messages import (
 )
 from rustbalance.cluster.parts import Parts
 
+LARGEST_LEAP = 2**20
+"""
+Incarnations by which others may be ahead of what we know of a node: it began none of them by the million. What goes
+further can only be meant to do harm: a node that has no number left can speak for itself no more.
+"""
+
 
 class Hearing:
     """The ears of the node whose ``parts`` these are."""
@@ -95,7 +101,7 @@ class Hearing:
             self._about_us(sender, entry, now)
             return False
         member = parts.members.get(entry.id)
-        if member is None:
+        if member is None or entry.incarnation > member.incarnation + LARGEST_LEAP:
             return False
         if entry.state is State.DEAD:
             parts.restless |= parts.members.accuse(member, entry.incarnation, entry.beat, now)
@@ -112,6 +118,8 @@ class Hearing:
     def _about_us(self, sender: NodeId, entry: PeerState, now: float) -> None:
         """Refute what is not true of us: that we are dead, or an incarnation that we know nothing of."""
         own = self._parts.own
+        if entry.incarnation > own.incarnation + LARGEST_LEAP:
+            return
         ahead = (entry.incarnation, entry.beat) > (own.incarnation, own.beat)
         if ahead or (entry.state is State.DEAD and entry.incarnation == own.incarnation):
             self._parts.reincarnate(entry.incarnation)

@@ -42,6 +42,7 @@ class Parts:
         trusted: Callable[[NodeRecord], bool],
     ) -> None:
         self.me = me.id
+        self._trusted = trusted
         self.settings = settings
         self.own = Own(me, sign, kept.incarnation, kept.points_version)
         self.table = PeerTable(me, trusted)
@@ -112,7 +113,9 @@ class Parts:
 
     def learn_forgotten(self, forgotten: Sequence[Forgotten]) -> None:
         """These are members no more, except those that are here: they are about to say so. Pass on what is new."""
-        ours = [each.record.incarnation for each in forgotten if each.record.public_key == self.own.record.public_key]
+        mine = self.own.record.public_key
+        about_us = (each.record for each in forgotten if each.record.public_key == mine)
+        ours = [record.incarnation for record in about_us if self._trusted(record)]
         if ours and max(ours) >= self.own.incarnation:
             self.out.append(Log("warn", "this node had been forgotten by the others: it comes back"))
             self.reincarnate(max(ours))

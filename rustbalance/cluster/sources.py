@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from rustbalance.cluster.commands import Certainty
 from rustbalance.cluster.messages import IntroPoints, NodeId
 
+MOST_TORS = 8
+"""Sets of one node that are held; a node has two Tors that serve."""
+
 
 @dataclass
 class Holding:
@@ -42,6 +45,8 @@ class Holding:
         was set back.
         """
         known = self.sets.get(points.instance)
+        if known is None and incarnation <= self.incarnation and len(self.sets) >= MOST_TORS:
+            return False
         if known is None or incarnation > self.incarnation or points.version > known.version:
             return True
         return self.lacking_since is not None and points.version < known.version

@@ -168,11 +168,15 @@ def _descriptors(descriptors: tuple[DescriptorStatus, ...]) -> Padding:
             one.seat,
             _holders(one),
             "never" if one.age_secs is None else f"{duration(one.age_secs)} ago",
-            str(one.introduction_points),
+            _points(one.introduction_points, one.left_out),
             "-" if one.revision is None else str(one.revision),
             str(one.period),
         )
     return _below(table)
+
+
+def _points(listed: int, left_out: int) -> str:
+    return f"{listed} of {listed + left_out}" if left_out else str(listed)
 
 
 def _holders(one: DescriptorStatus) -> Text:

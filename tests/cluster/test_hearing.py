@@ -101,6 +101,21 @@ class HearingTests(SynchronousTestCase):
         self.hear("a", heartbeat(2, states=[PeerState("me", 8, State.HEALTHY, 3)]))
         self.assertEqual(self.parts.own.incarnation, 9)
 
+    def test_nobody_is_driven_to_the_end_of_counting(self) -> None:
+        """
+        What one member says of another cannot use up the numbers of its incarnations, here or with third ones: it
+        could not speak for itself any more.
+        """
+        for entry in (PeerState("me", 2**63 - 1, State.DEAD, 9), PeerState("me", 2**63 - 1, State.HEALTHY, 2**63 - 1)):
+            self.hear("a", heartbeat(1, states=[entry]))
+            self.assertEqual(self.parts.own.incarnation, 2)
+        self.hear("b", heartbeat(1, incarnation=4))
+        for state in (State.DEAD, State.HEALTHY):
+            self.hear("a", heartbeat(2, states=[PeerState("b", 2**63 - 1, state, 9)]), now=30.0)
+            self.assertEqual(member(self.parts, "b").evidence, (4, 1))
+        self.hear("a", heartbeat(3, states=[PeerState("b", 1000, State.HEALTHY, 9)]), now=30.0)
+        self.assertEqual(member(self.parts, "b").evidence, (1000, 9))
+
     def test_corrects_an_earlier_incarnation(self) -> None:
         """A node that is behind its own incarnation is told of it, and otherwise not heard."""
         self.hear("a", heartbeat(5, incarnation=4))

@@ -1,5 +1,6 @@
 """Tests for L{rustbalance.cluster.parts}."""
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import MembersChanged, PersistedState, RevisionsLearned, Send
@@ -94,6 +95,13 @@ class PartsTests(SynchronousTestCase):
         self.assertEqual(self.parts.own.incarnation, now)
         self.parts.learn_forgotten([Forgotten(record("me", now + 3), 1000)])
         self.assertEqual(self.parts.own.incarnation, now + 4)
+
+    def test_forgotten_in_a_forged_record(self) -> None:
+        """Nobody makes us begin another incarnation, or anybody a former member, by a record that is not signed."""
+        before = self.parts.own.incarnation
+        ours = msgspec.structs.replace(record("forged", 2**63 - 1), public_key=self.parts.own.record.public_key)
+        self.parts.learn_forgotten([Forgotten(ours, 1000), Forgotten(record("forged", 3), 1000)])
+        self.assertEqual((self.parts.own.incarnation, self.parts.table.former()), (before, ()))
 
     def test_introduced(self) -> None:
         """A forgotten node that comes itself is a member until it falls silent, and is told why it is not heard of."""

@@ -5,7 +5,7 @@ from itertools import product
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import Certainty
-from rustbalance.cluster.sources import Sources, certainty, source_name
+from rustbalance.cluster.sources import MOST_TORS, Sources, certainty, source_name
 from tests.cluster.group import points
 
 
@@ -24,6 +24,14 @@ class SourcesTests(SynchronousTestCase):
         self.assertTrue(self.sources.put("a", 1, points("a", b"two", 6, "standby"), 0.0))
         found = {name: each.inner for name, each in self.sources.of(["a", "b"], 1.0).items()}
         self.assertEqual(found, {"a/primary": b"one", "a/standby": b"two"})
+
+    def test_a_node_has_few_tors(self) -> None:
+        """A node that offers sets of ever more Tors fills nobody's memory; those that it has go on."""
+        for number in range(100):
+            self.sources.put("a", 1, points("a", b"x", 5 + number, f"tor-{number}"), 0.0)
+        self.assertEqual(len(self.sources.of(["a"], 1.0)), MOST_TORS)
+        self.assertTrue(self.sources.put("a", 1, points("a", b"y", 200, "tor-0"), 1.0))
+        self.assertEqual(self.sources.of(["a"], 1.0)["a/tor-0"].inner, b"y")
 
     def test_withdrawn(self) -> None:
         """An empty set is none, and a node whose sets are all empty has nothing to publish."""

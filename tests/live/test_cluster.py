@@ -73,6 +73,8 @@ class FailoverTests(ClusterTestCase):
         await crowd.finish(at_least=THROUGH)
         figure(f"through it: {crowd} {crowd.complaints(began)}")
         self.assertEqual(crowd.failed, [], crowd.complaints(began))
+        again = [made for made in crowd.visits if made.lost and made.began > began]
+        self.assertEqual(again, [], "only what was on its way as the node died is cut off")
         self.members[first].start()
         back = await self.until("nine points again", lambda found: published_points(found) == 9, STARTED_WITHIN)
         figure(f"started again, the node's points are published after {back:.1f} s")

@@ -118,6 +118,11 @@ def printed(what: RenderableType, width: int = 100) -> str:
 class PageTests(SynchronousTestCase):
     """The page of status."""
 
+    def test_points_left_out(self) -> None:
+        """A descriptor that does not list every point there is says of how many it is made."""
+        shown = printed(page(status(descriptors=(descriptor(introduction_points=7, left_out=2), descriptor()))))
+        self.assertIn(" 7 of 9 ", shown)
+
     def test_cluster(self) -> None:
         """Each node with its state and when it was heard, who publishes, the lease, the links, what was refused."""
         shown = printed(page(status(cluster=cluster())))

@@ -21,6 +21,8 @@ from tests.live.machines import MachinesTestCase
 reactor: Any = global_reactor
 #: Seconds from the start of a node that joins to the first visitor that it serves.
 FIRST_VISITOR = 60.0
+#: Introduction points of a node as C{init} and C{join} make it, with two Tors that serve, and of all three nodes.
+OF_ONE, EVERYBODY = 6, 18
 
 
 class JoinedTestCase(MachinesTestCase):

@@ -6,7 +6,7 @@ from rustbalance.life import pause
 from rustbalance.ops.status import Health
 from tests.live.cluster import CROWD, figure, published_points
 from tests.live.crowd import Crowd
-from tests.live.joined import FIRST_VISITOR, JoinedTestCase
+from tests.live.joined import EVERYBODY, FIRST_VISITOR, OF_ONE, JoinedTestCase
 
 THROUGH = 100
 
@@ -23,20 +23,20 @@ class TorClusterTests(JoinedTestCase):
         figure(
             f"tor: {await self.first_visitor(second):.1f} s from run to the first visitor (target {FIRST_VISITOR:g})"
         )
-        took = await self.until("nine points", lambda found: published_points(found) == 9)
+        took = await self.until("all points", lambda found: published_points(found) == EVERYBODY)
         await self.until("all are well", lambda found: all(one.health is Health.HEALTHY for one in found.values()))
-        figure(f"tor: nine points are published {took:.1f} s later")
+        figure(f"tor: all points are published {took:.1f} s later")
         crowd = Crowd(self.visitors, self.address.text, reactor, CROWD)
         self.addCleanup(crowd.abandon)
         crowd.start()
         await pause(reactor, 2)
         began = reactor.seconds()
-        killed = await self.killed(points=6)
+        killed = await self.killed(points=EVERYBODY - OF_ONE)
         await crowd.finish(at_least=THROUGH)
         figure(f"tor: through it: {crowd} {crowd.complaints(began)}")
         self.assertEqual(crowd.failed, [], crowd.complaints(began))
         self.members[killed].start()
-        back = await self.until("nine points again", lambda found: published_points(found) == 9)
+        back = await self.until("all points again", lambda found: published_points(found) == EVERYBODY)
         figure(f"tor: started again, the node's points are published after {back:.1f} s")
         for status in [await member.status() for member in self.members.values()]:
             assert status is not None

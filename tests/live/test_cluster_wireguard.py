@@ -16,7 +16,7 @@ from rustbalance.mesh.tunnel_addresses import DEFAULT_NETWORK
 from rustbalance.ops.status import Health, NodeStatus
 from tests.live.cluster import CROWD, Member, figure, published_points
 from tests.live.crowd import Crowd
-from tests.live.joined import FIRST_VISITOR, JoinedTestCase
+from tests.live.joined import EVERYBODY, FIRST_VISITOR, OF_ONE, JoinedTestCase
 from tests.live.machines import words
 from tests.live.namespaces import Machine
 
@@ -53,7 +53,7 @@ class WireguardClusterTests(JoinedTestCase):
         took = await self.first_visitor(second)
         figure(f"wireguard: {took:.1f} s from run to the first visitor (target {FIRST_VISITOR:g})")
         third.start()
-        await self.until("nine points", lambda found: published_points(found) == 9)
+        await self.until("all points", lambda found: published_points(found) == EVERYBODY)
         await self.until("all are well", lambda found: all(one.health is Health.HEALTHY for one in found.values()))
         await self.until("a mesh", meshed)
         return {first.name: one, second.name: two, third.name: three}
@@ -72,12 +72,12 @@ class WireguardClusterTests(JoinedTestCase):
         crowd.start()
         await pause(reactor, 2)
         began = reactor.seconds()
-        killed = self.members[await self.killed(points=6)]
+        killed = self.members[await self.killed(points=EVERYBODY - OF_ONE)]
         await crowd.finish(at_least=THROUGH)
         figure(f"wireguard: through it: {crowd} {crowd.complaints(began)}")
         self.assertEqual(crowd.failed, [], crowd.complaints(began))
         killed.start()
-        back = await self.until("nine points again", lambda found: published_points(found) == 9)
+        back = await self.until("all points again", lambda found: published_points(found) == EVERYBODY)
         await self.until("a mesh", meshed)
         figure(f"wireguard: started again, the node's points are published after {back:.1f} s")
         await self.moves(self.members["third"], machines)
@@ -94,7 +94,9 @@ class WireguardClusterTests(JoinedTestCase):
         member.config.write_text(text)
         began = reactor.seconds()
         member.start()
-        await self.until("nine points at the new place", lambda found: len(found) == 3 and published_points(found) == 9)
+        await self.until(
+            "all points at the new place", lambda found: len(found) == 3 and published_points(found) == EVERYBODY
+        )
         await self.until("a mesh with the new place", meshed)
         took = reactor.seconds() - began
         figure(f"wireguard: at another endpoint the node is found after {took:.1f} s (target {MOVED:g})")

@@ -14,6 +14,11 @@ from twisted.python.failure import Failure
 
 from rustbalance.cluster.commands import BecomePublisher, Command, Persist, PersistedState, Send, StepDown
 
+MOST_WAITING = 1000
+"""Commands that wait for a disk that hangs; of more than that the oldest messages are left out. All are said again."""
+LAST_WRITE = 2.0
+"""Seconds that a node which stops waits for its disk; there is more to end than that."""
+
 
 class Performer:
     """
@@ -33,6 +38,11 @@ class Performer:
         self._behind: deque[Command] = deque()
         self.writing = self._busy = False
         self._idle: list[Deferred[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for the disk."""
+        return len(self._behind)
 
     def do(self, commands: Iterable[Command]) -> None:
         """Perform commands, after those that are being performed."""
@@ -63,19 +73,34 @@ class Performer:
     def _look_at(self, command: Command) -> None:
         if isinstance(command, StepDown):
             self._behind = deque(each for each in self._behind if not isinstance(each, BecomePublisher))
-        if isinstance(command, Persist | Send | BecomePublisher):
+        if isinstance(command, Persist):
+            self._replace(command)
+        elif isinstance(command, Send | BecomePublisher):
             self._behind.append(command)
         else:
             self._attempt(command)
+        if len(self._behind) > MOST_WAITING:
+            self._shorten()
+
+    def _replace(self, command: Persist) -> None:
+        """Have the latest state written where an earlier one was to be, or last."""
+        place = next((place for place, each in enumerate(self._behind) if isinstance(each, Persist)), None)
+        if place is None:
+            self._behind.append(command)
+        else:
+            self._behind[place] = command
+
+    def _shorten(self) -> None:
+        oldest = next((place for place, each in enumerate(self._behind) if isinstance(each, Send)), None)
+        if oldest is not None:
+            del self._behind[oldest]
 
     def _go_on(self, command: Command) -> None:
         if not isinstance(command, Persist):
             self._attempt(command)
             return
-        states = [command.state, *(each.state for each in self._behind if isinstance(each, Persist))]
-        self._behind = deque(each for each in self._behind if not isinstance(each, Persist))
         self.writing = True
-        self._keep(states[-1]).addErrback(self._failed).addCallback(lambda _: self._written())
+        self._keep(command.state).addErrback(self._failed).addCallback(lambda _: self._written())
 
     def _written(self) -> None:
         self.writing = False

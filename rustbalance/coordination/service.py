@@ -34,12 +34,13 @@ from rustbalance.cluster.points import encode_points
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.conversation import Conversation, is_genuine
 from rustbalance.coordination.offers import OfferReader
-from rustbalance.coordination.performing import Performer
+from rustbalance.coordination.performing import LAST_WRITE, Performer
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.coordination.standing import Standing
 from rustbalance.coordination.state_file import InThread, StateFile
 from rustbalance.life import now as read_clocks
+from rustbalance.life import within
 from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
@@ -132,7 +133,8 @@ class Coordination(Service):
             self._do(self._core.stop(self._now()))
             self._core = None
         self._disarm()
-        return self._performer.when_idle().addCallback(lambda _: self._fall_silent())
+        idle = within(LAST_WRITE, self._reactor, self._performer.when_idle())
+        return idle.addBoth(lambda _: self._fall_silent())
 
     def _fall_silent(self) -> Deferred[None]:
         return succeed(None) if self._conversation is None else self._conversation.stop()

@@ -14,7 +14,7 @@ from rustbalance.cluster.commands import (
     StepDown,
 )
 from rustbalance.cluster.messages import LeaseRelease
-from rustbalance.coordination.performing import Performer
+from rustbalance.coordination.performing import MOST_WAITING, Performer
 
 
 def say(term: int) -> Send:
@@ -67,6 +67,21 @@ class PerformerTests(SynchronousTestCase):
         self.assertEqual(([term for term, _ in self.writes], self.done), ([1, 3], [say(1)]))
         self.written()
         self.assertEqual(self.done, [say(1), say(2), say(3)])
+
+    def test_a_disk_that_hangs(self) -> None:
+        """
+        What waits for the disk does not pile up: of states there is the last, of messages there are the latest ones,
+        and the seat that was to be taken is still there.
+        """
+        self.performer.do([keep(1), BecomePublisher(1)])
+        for number in range(3 * MOST_WAITING):
+            self.performer.do([keep(2 + number), say(number)])
+        self.assertEqual(self.performer.waiting, MOST_WAITING)
+        self.written()
+        self.written()
+        self.assertEqual([term for term, _ in self.writes], [1, 3 * MOST_WAITING + 1])
+        self.assertEqual((self.done[0], self.done[-1]), (BecomePublisher(1), say(3 * MOST_WAITING - 1)))
+        self.assertEqual((len(self.done), self.performer.waiting), (MOST_WAITING - 1, 0))
 
     def test_stepping_down(self) -> None:
         """Who steps down does so at once, whatever the disk does, and does not take a seat that was waiting for it."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.conversation import is_genuine
+from rustbalance.coordination.performing import LAST_WRITE
 from rustbalance.ops.verbs import NotDone
 from rustbalance.secrets import Secret
 from tests.coordination.memory import ClusterTestCase
@@ -264,6 +265,19 @@ class MemberTests(ClusterTestCase):
         self.assertNoResult(stopped)
         done.callback(None)
         self.successResultOf(stopped)
+
+    def test_disk_that_hangs(self) -> None:
+        """A disk that never answers keeps a node that stops from removing what it has made for a few seconds only."""
+        self.serve()
+        node = self.cluster["alpha"]
+        self.patch(node.coordination._file, "_in_thread", lambda work: Deferred())
+        node.coordination.used_revision(b"k" * 32, 8)
+        stopped = node.coordination.stopService()
+        self.cluster.later(LAST_WRITE - 1)
+        self.assertNoResult(stopped)
+        self.cluster.later(2)
+        self.successResultOf(stopped)
+        self.assertFalse(node.carrier.running)
 
     def test_outside_its_life(self) -> None:
         """Before the start and after the stop there is no record and no status, and nothing that comes does harm."""

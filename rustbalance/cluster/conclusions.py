@@ -61,8 +61,7 @@ class Conclusions:
         sources = parts.sources.of((each.id for each in present if each.state is State.HEALTHY), now)
         if parts.own.state() is State.HEALTHY:
             sources |= self._own()
-        if not sources:
-            sources = self._without_target(present, now)
+        sources = sources or self._unhealthy(present, now, drained=False) or self._unhealthy(present, now, drained=True)
         waiting = parts.sources.waiting((each.id for each in present if _serves(each)), now)
         return sources, certainty(sources, discovering=self.discovering, isolated=self.census.doubtful, waiting=waiting)
 
@@ -71,15 +70,17 @@ class Conclusions:
         record = self._parts.table.get(member.id)
         return record is not None and self._parts.table.rival(record) is not None
 
-    def _without_target(self, present: list[Member], now: float) -> dict[str, IntroPoints]:
+    def _unhealthy(self, present: list[Member], now: float, *, drained: bool) -> dict[str, IntroPoints]:
         """
-        Return the points of those whose target does not answer, for when there are no others.
+        Return the points of those whose target does not answer, and of those that are ``drained``, for when there are
+        no others.
 
-        Whoever comes gets a page that says so, and the pages again as soon as the target is back.
+        Whoever comes gets a page that says so, and the pages again as soon as the target is back. A node that is taken
+        out of service while there is no other to serve serves on.
         """
-        unhealthy = (each.id for each in present if each.state is State.UNHEALTHY and not each.drained)
+        unhealthy = (each.id for each in present if each.state is State.UNHEALTHY and (drained or not each.drained))
         sources = self._parts.sources.of(unhealthy, now)
-        return sources if self._parts.own.drained else sources | self._own()
+        return sources if self._parts.own.drained and not drained else sources | self._own()
 
     def _own(self) -> dict[str, IntroPoints]:
         return {source_name(points): points for points in self._parts.own.sets.values() if points.inner}

@@ -241,7 +241,8 @@ class ClusterCore:
 
     def _steer(self, now: Moment) -> None:
         """Hold, take or leave the seat, and let others know of it at once."""
-        eligible = self._parts.own.able and not self._parts.own.drained and not self._conclusions.census.isolated
+        own, others = self._parts.own, any(True for _ in self._parts.rivals())
+        eligible = own.able and not (own.drained and others) and not self._conclusions.census.isolated
         commands = self._parts.succession.steer(
             eligible=eligible, ready=not self._conclusions.discovering, now=now.mono
         )

@@ -24,7 +24,7 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
         if not self.drained:
             return "back in service: this node's introduction points are published again"
         if not self.others:
-            return "drained, but no other node serves: what is published stays, and visitors still come here"
+            return "drained, but no other node serves: its introduction points stay, and visitors still come here"
         named = ", ".join(self.others)
         return (
             f"drained: this node's introduction points are withdrawn, {named} will have its visitors; "

@@ -26,7 +26,7 @@ def summarize(
 ) -> str:
     """Return the sentence, without a full stop."""
     if drained:
-        return "this node is drained: visitors are sent to the others until `rustbalance undrain`"
+        return _of_drained(cluster)
     causes = [
         *_of_tors([tor for tor in instances if tor.serves_visitors]),
         *_of_target(proxy),
@@ -36,6 +36,13 @@ def summarize(
     if health is Health.HEALTHY or not causes:
         return VERDICTS[Health.HEALTHY] if health is Health.HEALTHY else f"{VERDICTS[health]} see below"
     return f"{VERDICTS[health]} {', '.join(causes)}"
+
+
+def _of_drained(cluster: ClusterStatus | None) -> str:
+    others = () if cluster is None else (one for one in cluster.members if one.id != cluster.me)
+    if any(one.state == "healthy" for one in others):
+        return "this node is drained: visitors are sent to the others until `rustbalance undrain`"
+    return "this node is drained, but no other serves: visitors still come here"
 
 
 def _of_tors(serving: list[InstanceStatus]) -> Iterator[str]:

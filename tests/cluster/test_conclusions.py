@@ -98,7 +98,8 @@ class ConclusionsTests(SynchronousTestCase):
     def test_nobody_has_a_target(self) -> None:
         """
         When no target answers, everybody's points stay out, but for those of nodes that are drained: whoever comes is
-        told so. The first whose target is back is the only one until others follow.
+        told so. When there are no others either, those of drained nodes do. The first whose target is back is the only
+        one until others follow.
         """
         for name in "ab":
             self.parts.sources.put(name, 1, points(name), 0.5)
@@ -112,7 +113,7 @@ class ConclusionsTests(SynchronousTestCase):
         self.parts.own.drained = True
         self.assertEqual(self.draw(1.2), (["b/primary"], Certainty.CERTAIN))
         self.member("b").drained = True
-        self.assertEqual(self.draw(1.3), ([], Certainty.UNKNOWN))
+        self.assertEqual(self.draw(1.3), (["a/primary", "b/primary", "me/primary"], Certainty.CERTAIN))
         self.parts.own.drained = False
         self.parts.own.target_healthy = True
         self.assertEqual(self.draw(1.4), (["me/primary"], Certainty.CERTAIN))

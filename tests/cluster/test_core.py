@@ -90,6 +90,20 @@ class ClusterTests(SynchronousTestCase):
         self.group.run(20.0)
         self.assertEqual(a.status(self.group.moment).publisher, "b")
 
+    def test_drained(self) -> None:
+        """A publisher that is drained hands over; where nobody else is left it goes on until somebody is there."""
+        a = self.group.cores["a"]
+        self.group.do("a", a.set_health(None, True, self.group.moment))
+        self.group.run(4.0)
+        self.assertEqual(a.status(self.group.moment).publisher, "b")
+        self.group.deaf.update("bc")
+        self.group.run(150.0)
+        self.assertEqual((a.status(self.group.moment).publisher, self.sources("a")), ("a", {"a/primary": b"a"}))
+        self.group.deaf.clear()
+        self.group.run(30.0)
+        self.assertIn(a.status(self.group.moment).publisher, "bc")
+        self.assertEqual(self.sources("b"), {"b/primary": b"b", "c/primary": b"c"})
+
     def test_revisions_get_around(self) -> None:
         """A counter that one has used is known to all at once, and kept."""
         self.group.do("a", self.group.cores["a"].used_revisions({"aa": 7}, self.group.moment))

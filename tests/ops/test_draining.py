@@ -13,5 +13,5 @@ class DrainingTests(SynchronousTestCase):
         many = Draining(drained=True, others=("beta", "gamma"), connections=3)
         self.assertIn("beta, gamma will have its visitors; 3 connections are left", many.sentence)
         alone = Draining(drained=True, others=(), connections=3)
-        self.assertIn("no other node serves", alone.sentence)
+        self.assertIn("no other node serves: its introduction points stay", alone.sentence)
         self.assertIn("back in service", Draining(drained=False, others=(), connections=0).sentence)

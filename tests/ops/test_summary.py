@@ -62,4 +62,7 @@ class SummaryTests(SynchronousTestCase):
 
     def test_drained(self) -> None:
         """One that is drained says so, whatever else is wrong."""
-        self.assertIn("rustbalance undrain", summary(node(instances=(BROKEN,)), drained=True))
+        others = cluster(a="healthy", b="dead")
+        self.assertIn("sent to the others", summary(node(instances=(BROKEN,), cluster=others), drained=True))
+        for nobody in (None, cluster(a="dead", b="unhealthy")):
+            self.assertIn("no other serves: visitors still come here", summary(node(cluster=nobody), drained=True))

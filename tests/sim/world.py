@@ -101,8 +101,8 @@ class World:
         return [node.name for node in self.up() if node.core._parts.succession.publishing]
 
     def right_keys(self) -> frozenset[bytes]:
-        """Return the points that ought to be published: all that live and serve (if none does: that live)."""
-        living = [node for node in self.up() if not node.drained]
+        """Return the points that ought to be published: all that live and serve (or that live, or that are drained)."""
+        living = [node for node in self.up() if not node.drained] or self.up()
         serving = [node for node in living if node.target_healthy] or living
         offers = [Offer(f"{node.name}/primary", InnerLayer(tuple(map(point, node.keys)))) for node in serving]
         merged = merge(offers, limit=LIMIT, random_bytes=lambda size: bytes(size))

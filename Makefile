@@ -49,6 +49,7 @@ sim-scale: venv             ## 100 nodes for one simulated hour: the measurement
 test: system lint types unit live  ## everything that must be green
 
 drills: system              ## break everything once, watch it mend itself, write docs/reliability.md
+	@deploy/prepare.sh drills
 	$(BIN)/python -m tests.drills
 
 demo: system                ## a private Tor network with two nodes: make demo ARGS="--nodes 3 --seconds 90 --check"

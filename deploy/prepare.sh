@@ -3,6 +3,7 @@
 # Safe to run twice; the second run only compares stamps. Used by the Makefile (venv, demo, test).
 #   deploy/prepare.sh venv      Python and the virtual environment
 #   deploy/prepare.sh system    also the programs the private network and the tests need (tor, WireGuard)
+#   deploy/prepare.sh drills    also what only the drills need: a library that makes a clock wrong
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -71,7 +72,7 @@ ensure_venv() {
 has_admin() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
 
 ensure_system() {
-    local missing=()
+    local missing=("$@")
     command -v tor >/dev/null && command -v tor-gencert >/dev/null || missing+=(tor)
     # The WireGuard tests make network namespaces; wireguard-go is for kernels that have no WireGuard.
     has_admin ip || missing+=(iproute2)
@@ -80,8 +81,11 @@ ensure_system() {
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
+wrong_clocks() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo libfaketime; }
+
 case "${1:-venv}" in
     venv) ensure_venv ;;
     system) ensure_system; ensure_venv ;;
-    *) echo "usage: $0 [venv|system]" >&2; exit 2 ;;
+    drills) ensure_system $(wrong_clocks); ensure_venv ;;
+    *) echo "usage: $0 [venv|system|drills]" >&2; exit 2 ;;
 esac

@@ -8,8 +8,8 @@ A consensus is made hours before it is replaced, so how old it is says nothing; 
 clock is behind. Who of two is wrong nobody can tell; of three and more, the one that differs from most.
 """
 
-from collections.abc import Iterator, Mapping
-from statistics import median
+from collections.abc import Collection, Iterator, Mapping
+from statistics import median_high, median_low
 
 from rustbalance.moment import Moment
 
@@ -54,11 +54,16 @@ class ClockCheck:
             [(node, ahead)] = offsets.items()
             if abs(ahead) > self._tolerance:
                 yield f"the clocks of this node and of {node} differ by {abs(ahead):.0f} s: set the one that is wrong"
-        elif offsets and abs(behind := median(offsets.values())) > self._tolerance:
+        elif offsets and abs(behind := _most(offsets.values())) > self._tolerance:
             yield f"the clock of this machine is {_words(-behind)}, compared with most other nodes': {ADVICE}"
 
 
 ADVICE = "set it, and have it kept right (NTP)"
+
+
+def _most(offsets: Collection[float]) -> float:
+    """Return by how much most of them differ at least: of two that disagree about us, the better one counts."""
+    return min(median_low(offsets), median_high(offsets), key=abs)
 
 
 def _words(ahead: float) -> str:

@@ -55,4 +55,11 @@ class ClockCheckTests(SynchronousTestCase):
         [sentence] = self.sentences(a=3600.0, b=3601.0, c=-0.4)
         self.assertIn("3600 s behind, compared with most", sentence)
         [sentence] = self.sentences(a=-20.0, b=-22.0)
-        self.assertIn("21 s ahead", sentence)
+        self.assertIn("20 s ahead", sentence)
+
+    def test_of_three_the_strange_one(self) -> None:
+        """Of three, the two that agree are right, and do not accuse themselves of half of what the third one is off."""
+        self.assertEqual(self.sentences(a=0.0, b=30.0), ())
+        self.assertEqual(self.sentences(a=0.2, b=-3600.0), ())
+        [sentence] = self.sentences(a=30.0, b=30.0)
+        self.assertIn("30 s behind", sentence)

@@ -25,8 +25,8 @@ echo $1 >> {directory}/restarts
 """
 
 
-class ExternalPairTests(NodeTestCase):
-    """C{tor.mode = "external"} with a standby and C{tor.restart_command}."""
+class ExternalPairTestCase(NodeTestCase):
+    """C{self.node} with C{tor.mode = "external"}, a standby and C{tor.restart_command}."""
 
     timeout = 400
 
@@ -81,6 +81,10 @@ class ExternalPairTests(NodeTestCase):
     def restarts(self) -> list[str]:
         """Which have been started by the command, in order."""
         return (self.directory / "restarts").read_text().split()
+
+
+class ExternalPairTests(ExternalPairTestCase):
+    """Its primary is lost in two ways."""
 
     async def test_hangs_and_ends(self) -> None:
         """A primary that hangs, or is gone, is restarted and gets its service back; visitors notice neither."""

@@ -16,6 +16,7 @@ from rustbalance.life import deferred, pause, within
 from rustbalance.ops.control_client import ask
 from rustbalance.ops.draining import Draining
 from rustbalance.ops.status import Health, NodeStatus
+from tests.drills.drill import Drill
 from tests.live.cluster import NODES, ClusterTestCase, Member, published_points, publisher
 from tests.live.nodes import NodeTestCase
 
@@ -27,6 +28,13 @@ INTERVAL = 3
 DOWN_WITHIN = 30.0
 #: Seconds until the points of a drained node are out of the descriptor, and in it again.
 WITHDRAWN, BACK = 10.0, 15.0
+GONE = Drill(
+    80,
+    "no tor starts any more, the target is dead, no other node is heard",
+    "status says so in one sentence, and what is being done about it",
+    60.0,
+)
+RETURNED = Drill(80, "all of it comes back", "both nodes' points are published", 150.0)
 
 
 def figure(text: str) -> None:
@@ -212,6 +220,7 @@ class BrokenTests(ClusterTestCase):
         figure(
             f"everything broken: the sentence says so after {reactor.seconds() - began:.1f} s:\n    {status.summary}"
         )
+        GONE.mended(self, began)
         self.assertEqual(status.health, Health.DOWN)
         self.assertNotIn("\n", status.summary)
         await self.sentence(alpha, problems=("it is being restarted", "the way to it is being looked for anew"))
@@ -221,7 +230,7 @@ class BrokenTests(ClusterTestCase):
         beta.start()
         began = reactor.seconds()
         await self.until("six points again", lambda found: len(found) == 2 and published_points(found) == 6, 180)
-        figure(f"all of it is back: both nodes' points are published after {reactor.seconds() - began:.1f} s")
+        RETURNED.mended(self, began)
         self.assertNotIn("Traceback", alpha.log)
         self.assertIsNotNone(publisher({"alpha": status}) or "nobody")
 

@@ -1,0 +1,189 @@
+"""
+A node alone, with one Tor and no standby, is broken in one way after another, and mends itself.
+
+Each drill ends when both descriptors with the points of the new Tor are confirmed; then a visitor gets a page.
+"""
+
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor  # noqa: TID251  (real processes)
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+
+from rustbalance.life import within
+from rustbalance.ops.status import Health, InstanceStatus, NodeStatus
+from rustbalance.tor.control import connect
+from tests.drills.drill import Drill
+from tests.live.nodes import NodeTestCase
+
+reactor: Any = global_reactor
+TOR = "\n".join(("[tor]", 'standby_mode = "off"'))
+CANARY = "\n".join(("[canary]", "enabled = true", "startup_delay_secs = 5", "interval_secs = 2", "timeout_secs = 10"))
+#: Seconds until a node has started, and until one that was left alone is well.
+STARTED_WITHIN, WELL_WITHIN = 120.0, 60.0
+RESTARTED = "it is started anew and its points are published"
+HUNG = Drill(20, "the only Tor hangs (SIGSTOP)", RESTARTED, 60.0)
+KILLED = Drill(20, "the only Tor is killed (SIGKILL)", RESTARTED, 45.0)
+SILENT = Drill(20, "the only Tor is killed, and something silent sits at its control socket", RESTARTED, 45.0)
+WIPED = Drill(20, "the only Tor is killed, and all its files are gone", RESTARTED, 45.0)
+SEVERED = Drill(
+    20,
+    "Tor answers, but is told to leave the network (DisableNetwork 1; a visit every 2 s)",
+    "three visits fail, no point stands: it is started anew and its points are published",
+    90.0,
+)
+DAEMON = Drill(21, "the daemon is killed (SIGKILL) and started again by the service manager", "all is as it was", 45.0)
+
+
+def tor_of(status: NodeStatus, name: str = "primary") -> InstanceStatus:
+    """Return how one of the node's Tors is."""
+    return next(tor for tor in status.instances if tor.name == name)
+
+
+def counters(status: NodeStatus) -> list[int]:
+    """Return the counters of both descriptors."""
+    return [one.revision or 0 for one in status.descriptors]
+
+
+def whole(status: NodeStatus) -> bool:
+    """Is nothing wrong, and are both descriptors confirmed by all directories?"""
+    out = [one.confirmed == one.directories for one in status.descriptors]
+    return status.health is Health.HEALTHY and len(out) == 2 and all(out)
+
+
+class LoneNodeTestCase(NodeTestCase):
+    """C{self.node} without a standby, C{self.lines} replace the headings of tables in its configuration."""
+
+    timeout = 900
+    lines: tuple[str, ...] = (TOR,)
+
+    async def begin(self) -> NodeStatus:
+        """Start it and wait until all is well."""
+        await self.prepare()
+        self.configure(*self.lines)
+        self.node.start()
+        return await self.node.until(whole, STARTED_WITHIN)
+
+    def configure(self, *tables: str) -> None:
+        """Write these tables with the lines in them in the place of their headings."""
+        text = self.node.config.read_text()
+        for lines in tables:
+            heading = re.escape(lines.partition("\n")[0])
+            text, found = re.subn(rf"(?m)^{heading}.*$", lines, text)
+            self.assertEqual(found, 1, heading)
+        self.node.config.write_text(text)
+
+    @property
+    def state(self) -> Path:
+        """Where the node keeps what it knows."""
+        return self.directory / "node" / "state"
+
+    def said(self, words: str) -> int:
+        """Return in how many lines the daemon has said something."""
+        return sum(words in line for line in (self.directory / "node" / "output.log").read_text().splitlines())
+
+    async def well(self) -> NodeStatus:
+        """Return the status of the node when nothing is wrong."""
+        return await self.node.until(whole, WELL_WITHIN)
+
+    async def renewed(self, drill: Drill, began: float, before: NodeStatus) -> None:
+        """Wait until another Tor serves and its points are published; then see a visitor get a page."""
+
+        def anew(status: NodeStatus) -> bool:
+            higher = all(new > old for new, old in zip(counters(status), counters(before), strict=False))
+            other = tor_of(status).pid not in (None, tor_of(before).pid)
+            return (
+                other
+                and tor_of(status).phase == "serving"
+                and status.published
+                and higher
+                and len(status.descriptors) == 2
+            )
+
+        await self.node.until(anew, drill.bound + 30)
+        drill.mended(self, began)
+        await self.page()
+
+
+class RestartDrills(LoneNodeTestCase):
+    """Its Tor is lost."""
+
+    async def test_restart(self) -> None:
+        """Whatever happens to its Tor, another one takes its place, with points that are published."""
+        await self.begin()
+        await self.page()
+        await self.hit(HUNG, signal.SIGSTOP)
+        await self.hit(KILLED, signal.SIGKILL)
+        await self.silent_socket()
+        await self.wiped()
+
+    async def hit(self, drill: Drill, number: signal.Signals) -> None:
+        """Send it a signal."""
+        before, began = await self.well(), reactor.seconds()
+        os.kill(tor_of(before).pid or 0, number)
+        await self.renewed(drill, began, before)
+
+    async def silent_socket(self) -> None:
+        """Kill it, and listen in its place without ever answering."""
+        before, began = await self.well(), reactor.seconds()
+        place = self.state / "tor" / "primary" / "control.sock"
+        place.unlink()
+        silent = reactor.listenUNIX(str(place), Factory.forProtocol(Protocol))
+        os.kill(tor_of(before).pid or 0, signal.SIGKILL)
+        try:
+            await self.renewed(SILENT, began, before)
+        finally:
+            silent.fileDescriptor = -1
+            await silent.stopListening()
+
+    async def wiped(self) -> None:
+        """Kill it and remove its directory."""
+        before, began = await self.well(), reactor.seconds()
+        os.kill(tor_of(before).pid or 0, signal.SIGKILL)
+        shutil.rmtree(self.state / "tor" / "primary", ignore_errors=True)
+        await self.renewed(WIPED, began, before)
+
+
+class SeveredDrill(LoneNodeTestCase):
+    """Its Tor lives and has left the network."""
+
+    lines = (TOR, CANARY)
+
+    async def test_no_points(self) -> None:
+        """
+        Nothing at its control port is wrong: it is visits to the address that fail, and its circuits that are missing.
+
+        One restart mends it, and nothing else is tried.
+        """
+        before = await self.begin()
+        await self.node.until(lambda now: now.canary is not None and now.canary.passed_age_secs is not None, 60)
+        began = reactor.seconds()
+        place = UNIXClientEndpoint(reactor, str(self.state / "tor" / "primary" / "control.sock"))
+        control = await connect(place, reactor)
+        await control.set_conf([("DisableNetwork", "1")])
+        control.abandon("that was all")
+        await self.renewed(SEVERED, began, before)
+        await self.well()
+        self.assertEqual(self.said("the introduction points of Tor (primary) do not work: it is being restarted"), 1)
+        self.assertEqual(self.said("the descriptors are being published again"), 0)
+
+
+class DaemonDrills(LoneNodeTestCase):
+    """The daemon itself is lost; what a service manager does, starting it again, is done by the test."""
+
+    async def test_killed(self) -> None:
+        """Its Tors die with it; the new one has the same address, and counters above those of the old."""
+        before = await self.begin()
+        for _ in range(3):
+            child, began = self.node.child, reactor.seconds()
+            assert child is not None
+            self.node.kill()
+            await within(10.0, reactor, child.gone())
+            self.node.start()
+            await self.renewed(DAEMON, began, before)
+            before = await self.well()

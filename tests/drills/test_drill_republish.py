@@ -1,0 +1,189 @@
+"""
+What the directories hold is of no use to visitors: it is published again, and no more often than it takes.
+
+Somebody else has published points that nobody stands behind; or all directories have forgotten everything.
+"""
+
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor  # noqa: TID251  (real processes)
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.threads import deferToThread
+
+from rustbalance.key_files import load_master_key
+from rustbalance.lab.child import PID_FILE
+from rustbalance.life import deferred
+from rustbalance.life import now as clocks
+from rustbalance.onion.consensus import parse_consensus, parse_microdescriptors
+from rustbalance.onion.descriptor import MalformedDescriptor, decode
+from rustbalance.onion.inner import InnerLayer
+from rustbalance.onion.keys import DescriptorSigningKey, MasterKey, subcredential
+from rustbalance.onion.plan import PublicationPlan, plan_publication
+from rustbalance.ops.status import NodeStatus
+from rustbalance.publishing.builder import Builder
+from rustbalance.publishing.counters import RevisionStore
+from rustbalance.publishing.settings import VerifySettings
+from rustbalance.secrets import Secret
+from rustbalance.tor.control import TorControl, connect
+from tests.drills.drill import Drill
+from tests.drills.test_drill_repairs import CANARY, TOR, LoneNodeTestCase, counters
+from tests.live.test_publishing import OwnNetworkTestCase, until
+from tests.live.test_verification import INTERVAL, WatchedNode, ended_by_us
+
+reactor: Any = global_reactor
+#: Seconds by which the counters of the other publisher run ahead.
+LEAD = 600.0
+FOREIGN = Drill(
+    32,
+    "somebody else's descriptor lies at all directories, with dead points and a counter far ahead (a visit every 2 s)",
+    "three visits fail: the descriptors are published again, once, with counters above those",
+    120.0,
+)
+FORGOTTEN = Drill(
+    33,
+    "all relays are killed and start again with nothing in their memory",
+    "both descriptors are at all of them",
+    120.0,
+)
+
+
+def dead(inner: InnerLayer) -> InnerLayer:
+    """Return the same points under keys that no relay knows of."""
+    return replace(inner, points=tuple(replace(point, auth_key=unknown()) for point in inner.points))
+
+
+def unknown() -> bytes:
+    """Return a public key of nobody's."""
+    with Secret.random(32) as seed:
+        key = DescriptorSigningKey(seed)
+    try:
+        return bytes(key.public)
+    finally:
+        key.wipe()
+
+
+class ForeignDrill(LoneNodeTestCase):
+    """The other publisher has the key of the address, as a copy of this node that was forgotten somewhere would."""
+
+    lines = (TOR, CANARY)
+
+    async def test_dead_points(self) -> None:
+        """Visits find it out; one repair is called for, no storm, and visitors get through again."""
+        await self.begin()
+        await self.passing()
+        before = counters(await self.well())
+        began = reactor.seconds()
+        planted = await self.plant()
+        self.assertGreater(planted, max(before))
+        await self.node.until(failing, 60.0)
+
+        def mended(status: NodeStatus) -> bool:
+            return passes(status) and status.published and not status.problems
+
+        await self.node.until(mended, FOREIGN.bound + 30)
+        FOREIGN.mended(self, began)
+        self.assertGreater(max(counters(await self.well())), planted)
+        self.assertEqual(self.said("Canary self-test FAILED"), 1)
+        self.assertEqual(self.said("the descriptors are being published again"), 1)
+        await self.page()
+
+    async def passing(self) -> None:
+        """Wait until a visit has passed."""
+        await self.node.until(passes, 60.0)
+
+    async def plant(self) -> int:
+        """Do what the other publisher does, at the directories of both descriptors; return its higher counter."""
+        control = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", self.network.client.control_port), reactor)
+        key = load_master_key(self.directory / "node" / "master.key")
+        builder = Builder(key, RevisionStore(self.directory / "other.json"), os.urandom)
+        try:
+            plan = await self.plan(control, key)
+            inner = dead(await self.inner(key, plan))
+            builder.prepare(plan)
+            wall = clocks().wall
+            used = []
+            for seat in plan:
+                used.append(builder.next_revision(seat, wall + LEAD))
+                text = builder.build(seat, inner, used[-1], wall, 50_000).text
+                await control.post_descriptor(text, key.address, seat.directories)
+            return max(used)
+        finally:
+            control.abandon("that was all")
+            builder.wipe()
+            key.wipe()
+
+    async def plan(self, control: TorControl, key: MasterKey) -> PublicationPlan:
+        """Return where both descriptors belong."""
+        known = parse_microdescriptors(await control.microdescriptors())
+        return plan_publication(parse_consensus(await control.consensus()), known, key.public, testing=True)
+
+    async def inner(self, key: MasterKey, plan: PublicationPlan) -> InnerLayer:
+        """Return what the node's Tor would publish."""
+        place = UNIXClientEndpoint(reactor, str(self.state / "tor" / "primary" / "control.sock"))
+        control = await connect(place, reactor)
+        text = await control.own_descriptor(key.address)
+        control.abandon("that was all")
+        assert text is not None
+        for seat in plan:
+            try:
+                return decode(text, subcredential(key.public, seat.blinded_public)).inner
+            except MalformedDescriptor:
+                continue
+        raise AssertionError("its descriptor is of neither period")
+
+
+def passes(status: NodeStatus) -> bool:
+    """Did the last visit pass?"""
+    return status.canary is not None and status.canary.passed_age_secs is not None and status.canary.failures == 0
+
+
+def failing(status: NodeStatus) -> bool:
+    """Have so many visits failed that it matters?"""
+    return status.canary is not None and status.canary.failures >= 3
+
+
+class ForgottenDrill(OwnNetworkTestCase):
+    """The relays of this test's own network end all at once."""
+
+    def test_all_forget(self) -> Deferred[None]:
+        """The points died with the relays: new ones are published, and every directory has both descriptors again."""
+        return deferred(self.check())
+
+    async def check(self) -> None:
+        """Kill all relays, start them, and wait until everything is at every directory."""
+        node = WatchedNode(self.network, VerifySettings(delay=2.0, interval=INTERVAL))
+        self.addCleanup(lambda: deferred(node.stop()))
+        node.start()
+        await node.ready()
+        await until("a check that finds all well", lambda: node.verifier.report().good, 60)
+        before, keys, number = node.revisions(), node.auth_keys(), node.verifier.report().number
+        began = reactor.seconds()
+        await self.restart_all()
+
+        def mended() -> bool:
+            report = node.verifier.report()
+            new = node.complete() and node.revisions() > before and not node.auth_keys() & keys
+            return new and report.number > number + 1 and report.good
+
+        await until("all is everywhere again", mended, FORGOTTEN.bound + 30)
+        FORGOTTEN.mended(self, began)
+        publishes = len(node.lines("Published the first descriptor")) + len(node.lines("Could not publish the first"))
+        self.assertLessEqual(publishes, 6, node.said)
+
+    async def restart_all(self) -> None:
+        """Kill each relay, and start it when whoever ran it has seen it end: its port is free then."""
+        places = sorted(Path(self.network.directory).glob("r[0-9]*"))
+        self.assertTrue(places)
+        for place in places:
+            os.kill(int((place / PID_FILE).read_text().split()[0]), signal.SIGKILL)
+        for place in places:
+            await until("the relay has ended", lambda place=place: not (place / PID_FILE).exists())  # type: ignore[misc]
+            argv = ["tor", "-f", str(place / "torrc"), "--hush"]
+            child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.addCleanup(lambda child=child: deferToThread(ended_by_us, child))  # type: ignore[misc]

@@ -52,7 +52,7 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("... and everything is right", lambda it: f"{it.united:g} s"),
 )
 
-EFFORT = "half an hour on two processors"
+EFFORT = "a quarter of an hour on two processors"
 
 HEAD = """\
 # What a large cluster costs

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from rustbalance.health.canary_visit import Route, visit
 from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
-from rustbalance.health.proof import NONCE
+from rustbalance.health.proof import new_nonce
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End, Outcome, Verdict, Visits
 from rustbalance.life import Periodic, Tasks, within
@@ -156,7 +156,7 @@ class Canary(Service):
         self._through = way.name
         await self._forget(way)
         keys = self._around.keys()
-        nonce = self._random_bytes(NONCE)
+        nonce = new_nonce(self._now().wall, self._random_bytes)
         outcome = await self._visit_through(self._settings.route, way.socks, keys[0], nonce, self._reactor)
         self._last = outcome.detail
         verdict = self._visits.record(outcome, self._sources(), self._now())

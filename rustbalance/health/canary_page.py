@@ -75,7 +75,8 @@ class CanaryPage(Branch):
     """
     The page, for visits that come through the Tor ``instance``.
 
-    ``token`` and ``keys`` stay the caller's; ``keys`` are those that visits of the cluster may be proved by.
+    ``token`` and ``keys`` stay the caller's; ``keys`` are those that visits of the cluster may be proved by. ``wall``
+    reads the Unix time.
     """
 
     def __init__(
@@ -84,17 +85,19 @@ class CanaryPage(Branch):
         token: Secret | None,
         keys: Callable[[], Sequence[Secret]],
         node: Callable[[], NodeStatus],
+        wall: Callable[[], float],
     ) -> None:
         super().__init__()
         self._instance = instance
         self._token = token
         self._keys = keys
         self._node = node
+        self._wall = wall
 
     def render_GET(self, request: Any) -> bytes:
         """Answer, or say that there is no such page."""
         scheme, given = _credentials(request)
-        if scheme == SCHEME and (visit := recognise(given, self._keys())) is not None:
+        if scheme == SCHEME and (visit := recognise(given, self._keys(), self._wall())) is not None:
             body = self._json(request, Tag(node_id=self._node().node_id, instance=self._instance))
             request.setHeader(b"Authentication-Info", visit.prove(body))
             return body

@@ -84,7 +84,7 @@ class Lookout:
 
     def intercept(self, instance: str, otherwise: Intercept) -> Intercept:
         """Return what answers visits that come through the Tor ``instance``, and leaves the rest to ``otherwise``."""
-        page = CanaryPage(instance, self._settings.token, self._keys, self._node)
+        page = CanaryPage(instance, self._settings.token, self._keys, self._node, lambda: self._now().wall)
         return ResourceIntercept(self._settings.visits.route.path.encode("ascii"), page, otherwise)
 
     def _keys(self) -> tuple[Secret, ...]:

@@ -10,11 +10,13 @@ else's, or the target of a node that has no canary.
     Authorization: RustBalance NONCE PROOF          (hexadecimal digits; 16 and 32 bytes)
     Authentication-Info: PROOF                      (RFC 9110 section 11.6.3)
 
+A nonce begins with the time, so that whoever has recorded a visit cannot repeat it for long: it tells him who answers.
+
 A proof is HKDF-Expand (RFC 5869) with the key, a label and what is proved: HMAC-SHA256 by another name.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +24,10 @@ from rustbalance.cluster.keys import KeyRing, Purpose, hkdf_expand, hkdf_extract
 from rustbalance.secrets import Secret, ffi
 
 NONCE: Final = 16
-"""Bytes that make a visit different from all others."""
+"""Bytes that make a visit different from all others, of which the first ``_TIME`` say when it began (Unix time)."""
+FRESH: Final = 300.0
+"""Seconds by which that may differ from our time: circuits are slow, and clocks differ."""
+_TIME: Final = 6
 SIZE: Final = 32
 SCHEME: Final = b"rustbalance"
 _VISIT: Final = b"rustbalance canary visit v1\0"
@@ -62,17 +67,24 @@ def token_key(token: Secret) -> Secret:
     return hkdf_extract(_SALT, token)
 
 
+def new_nonce(wall: float, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return the nonce for a visit that begins at the Unix time ``wall``."""
+    return int(wall).to_bytes(_TIME) + random_bytes(NONCE - _TIME)
+
+
 def credentials(key: Secret, nonce: bytes) -> bytes:
     """Return the value of Authorization for a visit with ``nonce``."""
     return b"RustBalance %b %b" % (nonce.hex().encode("ascii"), _proof(key, _VISIT + nonce))
 
 
-def recognise(given: bytes, keys: Iterable[Secret]) -> Visit | None:
-    """Return the visit if what stands behind the scheme proves one of the keys."""
+def recognise(given: bytes, keys: Iterable[Secret], wall: float) -> Visit | None:
+    """Return the visit if what stands behind the scheme proves one of the keys, and is not older than ``FRESH``."""
     found = _CREDENTIALS.fullmatch(given)
     if found is None:
         return None
     nonce = bytes.fromhex(found[1].decode("ascii"))
+    if abs(wall - int.from_bytes(nonce[:_TIME])) > FRESH:
+        return None
     key = next((key for key in keys if _is_proof(key, _VISIT + nonce, found[2])), None)
     return None if key is None else Visit(nonce, key)
 

@@ -22,7 +22,7 @@ FIELDS = ((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store"
 
 def asked(*fields: bytes, token: bytes | None = TOKEN, method: bytes = b"GET", path: bytes = b"/health") -> Any:
     """Return the answer to a request with these fields."""
-    page = CanaryPage("primary", None if token is None else Secret.copy_of(token), lambda: [KEY], node)
+    page = CanaryPage("primary", None if token is None else Secret.copy_of(token), lambda: [KEY], node, lambda: 0.0)
     lines = (method + b" " + path + b" HTTP/1.1", b"Host: m", *fields)
     return ResourceIntercept(b"/health", page, answer_reserved)(
         parse_request(b"".join(x + b"\r\n" for x in (*lines, b"")))

@@ -48,7 +48,7 @@ class VisitTests(ProxyCase):
 
     async def canary(self, key: Secret = KEY, token: Secret | None = None) -> Any:
         """Run a front with a canary, and return the way to it."""
-        page = CanaryPage("standby", token, lambda: [key], node)
+        page = CanaryPage("standby", token, lambda: [key], node, lambda: 0.0)
         front = self.front(self.origin(), intercept=ResourceIntercept(b"/health", page, answer_reserved))
         return TCP4ClientEndpoint(reactor, "127.0.0.1", int(front.address.rpartition(":")[2]))
 

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.keys import Accepted, KeyRing, Purpose, TokenKeys, hkdf_expand, hkdf_extract
-from rustbalance.health.proof import NONCE, credentials, is_genuine, recognise, token_key, visit_keys
+from rustbalance.health.proof import FRESH, NONCE, credentials, is_genuine, new_nonce, recognise, token_key, visit_keys
 from rustbalance.secrets import Secret
 
-NONCES = bytes(range(NONCE))
+WALL = 1_800_000_000.0
+NONCES = new_nonce(WALL, lambda size: bytes(range(size)))
 
 
 def key(text: bytes = b"a token that nobody guesses") -> Secret:
@@ -26,21 +27,21 @@ class ProofTests(SynchronousTestCase):
 
     def test_round(self) -> None:
         """A visit is recognised by whoever has the key, and its answer is genuine."""
-        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key(b"another key, tried first"), key()])
+        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key(b"another key, tried first"), key()], WALL)
         assert visit is not None
         self.assertEqual(visit.nonce, NONCES)
         self.assertTrue(is_genuine([visit.prove(b"body")], key(), NONCES, b"body"))
 
     def test_other_key(self) -> None:
         """Another key recognises no visit, and makes no answer that is genuine."""
-        self.assertIsNone(recognise(behind_scheme(credentials(key(b"another key"), NONCES)), [key()]))
-        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key()])
+        self.assertIsNone(recognise(behind_scheme(credentials(key(b"another key"), NONCES)), [key()], WALL))
+        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key()], WALL)
         assert visit is not None
         self.assertFalse(is_genuine([visit.prove(b"body")], key(b"another key"), NONCES, b"body"))
 
     def test_other_content(self) -> None:
         """An answer is one to its visit, and to nothing else: neither another nonce nor another body will do."""
-        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key()])
+        visit = recognise(behind_scheme(credentials(key(), NONCES)), [key()], WALL)
         assert visit is not None
         proof = visit.prove(b"body")
         self.assertFalse(is_genuine([proof], key(), NONCES, b"bodY"))
@@ -49,6 +50,17 @@ class ProofTests(SynchronousTestCase):
         self.assertFalse(is_genuine([], key(), NONCES, b"body"))
         self.assertFalse(is_genuine([proof[:-1]], key(), NONCES, b"body"))
         self.assertFalse(is_genuine([proof[:-1] + b"g"], key(), NONCES, b"body"))
+
+    def test_recording(self) -> None:
+        """Who has recorded a visit cannot ask with it for long who answers, nor can anybody before its time."""
+        given_ = behind_scheme(credentials(key(), NONCES))
+        for wall, known in ((WALL + FRESH, True), (WALL - FRESH, True), (WALL + FRESH + 1, False), (0.0, False)):
+            self.assertEqual(recognise(given_, [key()], wall) is not None, known)
+
+    def test_nonces(self) -> None:
+        """A nonce says when it was made, to the second, and is otherwise unpredictable."""
+        self.assertEqual(len(NONCES), NONCE)
+        self.assertEqual(NONCES, int(WALL).to_bytes(6) + bytes(range(10)))
 
     def test_visit_is_no_answer(self) -> None:
         """What proves a visit proves no answer: nobody can reflect one."""
@@ -59,7 +71,7 @@ class ProofTests(SynchronousTestCase):
     @given(st.binary(max_size=120))
     def test_any_bytes(self, given_: bytes) -> None:
         """Whatever is given is a visit of ours or nothing."""
-        self.assertIsNone(recognise(given_, [key()]))
+        self.assertIsNone(recognise(given_, [key()], WALL))
 
     def test_nothing_secret(self) -> None:
         """The proof is HMAC-SHA256 over the label and the nonce; neither key nor token can be seen in it."""

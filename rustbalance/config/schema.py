@@ -133,7 +133,9 @@ class Health(Section, frozen=True, kw_only=True):
     http_probe_enabled: Annotated[
         bool, keys.switch("Ask the target for a page now and then; while it is down visitors get a 503 at once.")
     ] = True
-    http_probe_path: Annotated[str, keys.matching("The page asked for.", "must start with /", r"/[!-~]{0,1000}")] = "/"
+    http_probe_path: Annotated[
+        str, keys.matching("The page asked for.", "must start with / and have no #", r"/[!-\"$-~]{0,1000}")
+    ] = "/"
     http_probe_interval_secs: Annotated[
         float, keys.seconds("Time between two probes; after a failure it is shorter.", 1, 86400)
     ] = 60

@@ -198,6 +198,7 @@ BAD: tuple[tuple[dict[str, str | None], str, str], ...] = (
     ),
     ({"health__http_probe_enabled": "1"}, "health.http_probe_enabled", "must be true or false"),
     ({"health__http_probe_path": '"health"'}, "health.http_probe_path", "must start with /"),
+    ({"health__http_probe_path": '"/health#top"'}, "health.http_probe_path", "and have no #"),
     ({"health__http_probe_interval_secs": "0"}, "health.http_probe_interval_secs", "from 1 to 86400"),
     ({"health__http_probe_timeout_secs": "0"}, "health.http_probe_timeout_secs", "from 1 to 600"),
     ({"health__probe_failure_threshold": "0"}, "health.probe_failure_threshold", "from 1 to 100"),

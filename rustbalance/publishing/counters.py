@@ -42,7 +42,7 @@ class RevisionStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = Lock()
+        self._lock, self._learning = Lock(), Lock()
         self._last = self._load()
         self._floors: dict[str, int] = {}
 
@@ -54,9 +54,9 @@ class RevisionStore:
         """
         Other nodes have used these counters, by blinded key in hexadecimal; ours will be higher.
 
-        They are not written here: whoever tells keeps them.
+        They are not written here: whoever tells keeps them. Nor is a write waited for that is under way.
         """
-        with self._lock:
+        with self._learning:
             higher = {key: counter for key, counter in used.items() if counter > self._floors.get(key, -1)}
             others = {key: counter for key, counter in self._floors.items() if key not in higher}
             self._floors = dict([*others.items(), *higher.items()][-KEPT:])

@@ -7,11 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 from random import Random
+from threading import Event, Thread
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.publishing import counters as module
 from rustbalance.publishing.counters import LARGEST, CounterExhausted, RevisionStore
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -79,6 +81,28 @@ class RevisionStoreTests(CountersTestCase):
         store.learn({KEY.hex(): 300})
         self.assertEqual(store.next(KEY, 10), 502)
         self.assertEqual(store.next(KEY, 900), 900)
+
+    def test_learning_does_not_wait_for_the_disk(self) -> None:
+        """What others have used is learned at once while a thread waits for the disk: the event loop learns it."""
+        store, begun, done = RevisionStore(self.path), Event(), Event()
+
+        def hang(path: Path, data: bytes) -> None:
+            begun.set()
+            done.wait(10)
+
+        self.patch(module, "write_atomically", hang)
+        counting = Thread(target=lambda: store.next(KEY, 10))
+        counting.start()
+        self.addCleanup(counting.join)
+        self.addCleanup(done.set)
+        self.assertTrue(begun.wait(10))
+        learning = Thread(target=lambda: store.learn({KEY.hex(): 99}))
+        learning.start()
+        learning.join(2)
+        self.assertFalse(learning.is_alive())
+        done.set()
+        learning.join()
+        self.assertEqual(store.next(KEY, 10), 100)
 
     def test_learning_is_bounded(self) -> None:
         """Others can tell of as many keys as they like; the last few are remembered."""

@@ -16,6 +16,14 @@ REJECTED = "UPLOAD_REJECTED"
 NO_ANSWER = "no answer"
 """Our own reason: the deadline has passed without an event."""
 
+BROKEN_OFF = "broken off"
+"""Our own reason: Tor has closed the stream of the upload without an answer of the directory."""
+
+HELD = "an earlier upload is not answered yet"
+"""Our own reason: the directory has not been sent this text, since it owes the answer to another one."""
+
+SILENT = (NO_ANSWER, BROKEN_OFF)
+
 
 class State(StrEnum):
     """Where a copy stands; ``EXPIRED``: no answer in time, so it may have arrived all the same."""
@@ -53,9 +61,15 @@ class Copy:
         """The directory holds it."""
         self.state, self.reason, self.failures = State.CONFIRMED, None, 0
 
+    def repeat(self) -> None:
+        """It was broken off: it can be posted at once, and is not as if nothing had been."""
+        self.renew()
+        self.reason = BROKEN_OFF
+        self.failures += 1
+
     def fail(self, reason: str, not_before: float) -> None:
         """The directory refused it, never answered, or was never asked."""
-        self.state = State.EXPIRED if reason == NO_ANSWER else State.FAILED
+        self.state = State.EXPIRED if reason in SILENT else State.FAILED
         self.reason, self.not_before = reason, not_before
         self.failures += 1
 
@@ -68,28 +82,3 @@ class Copy:
     def refused(self) -> bool:
         """Whether it waits for a higher counter."""
         return self.state is State.FAILED and self.reason == REJECTED
-
-
-@dataclass
-class Lane:
-    """
-    The upload that a directory has not answered yet; ``HS_DESC UPLOADED`` can only mean this one.
-
-    ``floor`` tells the publish it belongs to (see ``track.Track``), ``revision`` the text. Until ``deadline`` nothing
-    else goes to that directory. From then, or when the control connection broke (``expired``), to ``quiet_until`` the
-    answer may still come, so only another text of the same publish may go there: whichever is confirmed, the directory
-    has what it should have. An upload that has been repeated is taken for dead. Both times are monotonic seconds.
-    """
-
-    blinded: bytes
-    floor: int
-    revision: int
-    deadline: float
-    quiet_until: float
-    expired: bool = False
-
-    def free_at(self, blinded: bytes, floor: int) -> float:
-        """Return the monotonic second from which a text of that publish may be posted to the directory."""
-        if not self.expired:
-            return self.deadline
-        return 0.0 if (blinded, floor) == (self.blinded, self.floor) else self.quiet_until

@@ -17,15 +17,16 @@ from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.onion.merge import Merged
 from rustbalance.onion.plan import PublicationPlan, SeatPlan
+from rustbalance.publishing import commands as where
 from rustbalance.publishing import schedule as when
-from rustbalance.publishing import uploads as where
 from rustbalance.publishing.builder import Builder, Built
+from rustbalance.publishing.commands import Post, Raise
 from rustbalance.publishing.offers import Offers, expiry
 from rustbalance.publishing.report import Points
 from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
-from rustbalance.publishing.uploads import Post, Raise, Uploads
+from rustbalance.publishing.uploads import Uploads
 from rustbalance.tor.control import ControlError, ControlTimeout, TorControl
 
 Command = when.Command | where.Command
@@ -158,9 +159,19 @@ class Jobs:
             self.texts[command.blinded] = built
             self.do(self.uploads.raised(command.blinded, built.revision, self.now()))
 
-    async def post(self, control: TorControl, command: Post) -> None:
-        """Hand a text to Tor for some directories."""
+    async def post(self, control: TorControl | None, command: Post) -> None:
+        """
+        Hand a text to Tor for some directories; without one they are tried again later.
+
+        Tor has got it when this is cancelled: the command is in the queue of the connection, which is worked off.
+        """
+        if command.elsewhere:
+            self.log.warn(
+                "No directory has answered for the {seat} descriptor: another Tor, if any, posts it", seat=command.seat
+            )
         try:
+            if control is None:
+                raise LookupError("no Tor can be asked")
             text = self.texts[command.blinded].text
             unknown = await control.post_descriptor(text, self.address, command.directories)
         except ControlTimeout as error:

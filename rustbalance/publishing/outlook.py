@@ -10,9 +10,10 @@ from typing import Protocol
 
 from rustbalance.moment import Moment
 from rustbalance.onion.plan import PublicationPlan, SeatPlan
+from rustbalance.publishing.commands import Command
 from rustbalance.publishing.ring_source import RingSource
 from rustbalance.publishing.track import Standing
-from rustbalance.publishing.uploads import Command, Uploads
+from rustbalance.publishing.uploads import Uploads
 from rustbalance.publishing.verification import Hearsay
 
 

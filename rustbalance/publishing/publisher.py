@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from rustbalance.life import Alarm, Tasks
 from rustbalance.life import now as read_clocks
@@ -24,6 +24,7 @@ from rustbalance.onion.plan import PublicationPlan
 from rustbalance.ops.status import DescriptorStatus
 from rustbalance.publishing import report
 from rustbalance.publishing.builder import Builder
+from rustbalance.publishing.commands import Outcome, Post, Raise, Reached, Silence
 from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.jobs import Cluster, Command, Jobs
 from rustbalance.publishing.offers import Offers
@@ -33,10 +34,10 @@ from rustbalance.publishing.ring_source import InThread, RingSource
 from rustbalance.publishing.schedule import Answer, Publish, Read, Redirect, Schedule, Warn
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
-from rustbalance.publishing.uploads import Outcome, Post, Raise, Reached, Uploads
+from rustbalance.publishing.uploads import Uploads, hear
 from rustbalance.tor.backoff import exponential
 from rustbalance.tor.control import TorControl
-from rustbalance.tor.events import ConsensusArrived, DescriptorUploaded, DescriptorUploadFailed, Event
+from rustbalance.tor.events import ConsensusArrived, Event
 from rustbalance.tor.instance import TorInstance
 from rustbalance.tor.pair import TorPair
 
@@ -227,14 +228,10 @@ class Publisher(Service):
 
     def on_event(self, event: Event) -> None:
         """Tor said something."""
-        now = self._now()
-        match event:
-            case ConsensusArrived():
-                self._ring.notify()
-            case DescriptorUploaded(address, directory) if address == self._address:
-                self._do(self._uploads.uploaded(directory, now))
-            case DescriptorUploadFailed(address, directory, _, reason) if address == self._address:
-                self._do(self._uploads.failed(directory, event.blinded_public, reason, now))
+        if isinstance(event, ConsensusArrived):
+            self._ring.notify()
+        else:
+            self._do(hear(event, self._address, self._uploads, self._now()))
 
     # What the cores want done.
 
@@ -244,7 +241,6 @@ class Publisher(Service):
         self._arm()
 
     def _perform(self, command: Command) -> None:
-        control = self._control
         match command:
             case Outcome(progress):
                 self._report(progress)
@@ -257,7 +253,12 @@ class Publisher(Service):
                 self._jobs.redirect()
             case Read():
                 self._readers.hint()
-            case Post() if control is not None:
+            case Silence():
+                level = LogLevel.info if command.broken_off else LogLevel.warn
+                self.log.emit(level, "{sentence}", sentence=command.sentence)
+            case Post():
+                other = self._pair.other if command.elsewhere else None
+                control = self._control if other is None else other.control
                 self._publishing.spawn("posting a descriptor", self._jobs.post(control, command))
             case Publish(reason):
                 self._publishing.spawn("publishing", self._jobs.publish(reason))

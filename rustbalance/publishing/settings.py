@@ -19,7 +19,15 @@ class PublishSettings:
     the last one, and at most ``points_patience`` after the first; after ``shortage_secs`` it is worth a word.
     ``min_directories``: confirmations that make a publish a success (all, where fewer directories are responsible).
     ``directory_deadline``: after it a directory has not answered; Tor itself never says so. ``directory_quiet``: how
-    much longer a late answer from it is waited for before another text goes there.
+    much longer a late answer from it is waited for before another text goes there. ``answer_grace``: when the answer
+    must be there once Tor has closed the stream of the upload.
+
+    An upload that fails is known by the end of its stream, at once, and the answer follows that end within
+    milliseconds (2 at most in a thousand uploads). So the deadline is only for uploads that hang, and what it has to be
+    longer than is a slow one: under load they took up to 3 s here, and a circuit that is not built within seconds is
+    given up by Tor. The quiet time guards against a late answer that is taken for one to the next text. Tor may hold on
+    to an upload for 120 s (SocksTimeout), but a better text is worth more than that certainty: a wrong confirmation is
+    found a minute later, when the directories are asked (``verifier``), and mended.
     """
 
     refresh_interval_secs: float = 600.0
@@ -28,8 +36,9 @@ class PublishSettings:
     min_directories: int = 4
     expected_points: int = 3
 
-    directory_deadline: float = 60.0
-    directory_quiet: float = 60.0
+    directory_deadline: float = 20.0
+    directory_quiet: float = 10.0
+    answer_grace: float = 1.0
     retry_least: float = 5.0
     retry_most: float = 300.0
 

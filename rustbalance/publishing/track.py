@@ -110,6 +110,17 @@ class Track:
         for directory in directories:
             self.copies.setdefault(directory, Copy())
 
+    def unheard(self, directories: Collection[str]) -> bool:
+        """
+        Tell whether another Tor should be asked to post to these.
+
+        That is when no directory at all has confirmed it and these were silent when they had it last; every other time
+        only, as it may be them.
+        """
+        copies = [self.copies[directory] for directory in directories]
+        silent = all(copy.state is State.EXPIRED and copy.failures % 2 == 1 for copy in copies)
+        return silent and not self.count(State.CONFIRMED)
+
     def interrupt(self) -> None:
         """What was under way, a higher counter included, will not come about."""
         self.raising = False

@@ -6,63 +6,38 @@ what to do about it. In: publishes, HS_DESC events and the time; out: commands (
 the next second at which to look again. Pure: the publisher performs the commands.
 
 ``HS_DESC UPLOADED`` names the address and the directory but not the descriptor, so a directory that is responsible for
-both gets the second one when it has answered for the first. An unreachable directory gives no event at all: after a
-deadline of our own it counts as failed, and nothing else is posted to it as long as a late answer could be taken for
-the wrong one (``delivery.Lane``). A directory takes a revision only if it is higher than the one that it holds, and
-each only once. Source: control-spec, HSPOST and HS_DESC; C tor's hs_cache.c.
+both gets the second one when it has answered for the first. An upload that fails gives no such event at all: it has
+failed when its stream ends without one, or after a deadline of our own, and nothing else is posted to the directory as
+long as a late answer could be taken for the wrong one (``lanes``). A directory takes a revision only if it is higher
+than the one that it holds, and each only once. Source: control-spec, HSPOST and HS_DESC; C tor's hs_cache.c.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rustbalance.moment import Moment
+from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.plan import Seat
-from rustbalance.publishing.delivery import NEVER, NO_ANSWER, REJECTED, Copy, Lane
+from rustbalance.publishing.commands import Command, Outcome, Post, Raise, Reached, Silence
+from rustbalance.publishing.delivery import BROKEN_OFF, HELD, NEVER, NO_ANSWER, REJECTED, Copy
+from rustbalance.publishing.lanes import Lane, Lanes
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress, Standing, Track
 from rustbalance.tor.backoff import Backoff
+from rustbalance.tor.events import (
+    DescriptorUploaded,
+    DescriptorUploadFailed,
+    DirectoryStreamEnded,
+    Event,
+    UploadBegan,
+)
 
 LEADS = (0.0, 60.0, 360.0, 2_160.0, 12_960.0, 77_760.0)
 """
 Seconds by which the counter runs ahead of the clock at each further refusal of one publish; then we give up until the
 next publish. Even the largest is inside Tor's own scheme (262,144 s into a run) at any time of the day.
 """
-
-
-@dataclass(frozen=True)
-class Post:
-    """Upload the text with this revision to these directories."""
-
-    seat: Seat
-    blinded: bytes
-    revision: int
-    directories: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Raise:
-    """Build this descriptor again with a higher counter, ``lead`` seconds ahead of the clock, then say ``raised``."""
-
-    seat: Seat
-    blinded: bytes
-    lead: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Every directory has answered or run out of time: this is what a publish came to."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True)
-class Reached:
-    """Enough directories have confirmed the descriptor of that key; others may still be under way."""
-
-    blinded: bytes
-
-
-Command = Post | Raise | Reached | Outcome
 
 
 @dataclass
@@ -76,8 +51,10 @@ class Uploads:
     settings: PublishSettings
     backoff: Backoff
     _tracks: dict[Seat, Track] = field(default_factory=dict)
-    _lanes: dict[str, Lane] = field(default_factory=dict)
     _connected: bool = False
+
+    def __post_init__(self) -> None:
+        self._lanes = Lanes(self.settings)
 
     def connected(self, now: Moment) -> list[Command]:
         """Tor can be asked to post."""
@@ -91,10 +68,7 @@ class Uploads:
         When it is ``gone``, what was under way is too. Otherwise answers may still come, over the next connection.
         """
         self._connected = False
-        if gone:
-            self._lanes.clear()
-        for lane in self._lanes.values():
-            lane.expired = True
+        self._lanes.interrupt(gone=gone)
         for track in self._tracks.values():
             track.interrupt()
 
@@ -102,7 +76,8 @@ class Uploads:
         """
         Somebody else publishes from now on: whatever was still to be posted is out of date.
 
-        Directories may yet answer for what is on its way.
+        Directories may yet answer for what is on its way: Tor has it, since a post that was ended before its reply is
+        with Tor all the same.
         """
         self._connected = False
         self._tracks.clear()
@@ -155,10 +130,19 @@ class Uploads:
 
     def uploaded(self, directory: str, now: Moment) -> list[Command]:
         """``HS_DESC UPLOADED``: the directory took what it was last sent."""
-        lane = self._lanes.pop(directory, None)
+        lane = self._lanes.close(directory)
         copy = self._copy(directory, lane)
         if copy is not None:
             copy.confirm()
+        return self.wake(now)
+
+    def began(self, directory: str, stream: str) -> None:
+        """Tor uploads something there, by that stream."""
+        self._lanes.began(directory, stream)
+
+    def ended(self, directory: str, stream: str, now: Moment) -> list[Command]:
+        """That stream is closed; if it was an upload of ours, the answer comes now or never."""
+        self._lanes.ended(directory, stream, now.mono)
         return self.wake(now)
 
     def failed(self, directory: str, blinded: bytes | None, reason: str, now: Moment) -> list[Command]:
@@ -179,17 +163,17 @@ class Uploads:
 
     def wake(self, now: Moment) -> list[Command]:
         """Look at the clock: expire what was not answered, post what is due, report what is settled."""
-        self._expire(now)
+        silences = self._expire(now)
         tracks, least = list(self._tracks.values()), self.settings.min_directories
         posts = [post for track in tracks for post in self._post(track, now)]
         outcomes = [Outcome(track.progress()) for track in tracks if track.judge(least, now)]
-        return [*posts, *(Reached(track.blinded) for track in tracks if track.just_reached()), *outcomes]
+        return [*silences, *posts, *(Reached(track.blinded) for track in tracks if track.just_reached()), *outcomes]
 
     def due(self) -> float | None:
         """Return the monotonic second of the next ``wake``, None when only an input can change anything."""
         if not self._connected:
             return None
-        times = [lane.deadline for lane in self._lanes.values() if not lane.expired]
+        times = self._lanes.due()
         times += [
             self._ready_at(track, directory, copy)
             for track in self._tracks.values()
@@ -201,7 +185,10 @@ class Uploads:
     def progress(self, blinded: bytes) -> Progress | None:
         """Return how far the descriptor under that key has got, None when it was never published."""
         track = self._track(blinded)
-        return None if track is None else track.progress()
+        if track is None:
+            return None
+        progress = track.progress()
+        return replace(progress, reasons=(*progress.reasons, HELD)) if self._held(track) else progress
 
     def standing(self, blinded: bytes) -> Standing | None:
         """Return what directories should hold under that key, None when it was never published."""
@@ -230,26 +217,39 @@ class Uploads:
             for directory, copy in track.responsible()
             if copy.wanted and self._ready_at(track, directory, copy) <= now.mono
         )
-        deadline = now.mono + self.settings.directory_deadline
+        elsewhere = track.unheard(ready)
         for directory in ready:
             track.copies[directory].post()
-            quiet_until = deadline + self.settings.directory_quiet
-            self._lanes[directory] = Lane(track.blinded, track.floor, track.revision, deadline, quiet_until)
+            self._lanes.open(directory, track.blinded, track.floor, track.revision, now.mono)
         if ready:
-            yield Post(track.seat, track.blinded, track.revision, ready)
+            yield Post(track.seat, track.blinded, track.revision, ready, elsewhere)
 
-    def _expire(self, now: Moment) -> None:
-        for directory, lane in list(self._lanes.items()):
-            if not lane.expired and lane.deadline <= now.mono:
-                lane.expired = True
-                copy = self._copy(directory, lane)
-                if copy is not None:
-                    copy.fail(NO_ANSWER, self._retry_at(copy, now))
-            if lane.quiet_until <= now.mono:
-                del self._lanes[directory]
+    def _held(self, track: Track) -> bool:
+        """Tell whether a directory is not sent this text since it owes the answer to one before, or owes it long."""
+        lanes = (self._lanes.get(directory) for directory, copy in track.responsible() if copy.wanted)
+        own = (track.blinded, track.floor)
+        return any(
+            (lane.blinded == track.blinded or lane.expired) and (lane.blinded, lane.floor) != own
+            for lane in lanes
+            if lane is not None
+        )
+
+    def _expire(self, now: Moment) -> list[Silence]:
+        """Give up what has run out of time; return what is worth a word."""
+        found: Counter[tuple[Seat, bool, bool]] = Counter()
+        for directory, lane in self._lanes.expire(now.mono):
+            track, copy = self._track(lane.blinded), self._copy(directory, lane)
+            at_once = copy is None or (lane.ended and not copy.failures)
+            if copy is not None and at_once:
+                copy.repeat()
+            elif copy is not None:
+                copy.fail(BROKEN_OFF if lane.ended else NO_ANSWER, self._retry_at(copy, now))
+            if track is not None and at_once:
+                found[track.seat, lane.ended, copy is None] += 1
+        return [Silence(seat, number, ended, replaced) for (seat, ended, replaced), number in found.items()]
 
     def _failure(self, directory: str, lane: Lane, reason: str, now: Moment) -> list[Command]:
-        del self._lanes[directory]
+        self._lanes.close(directory)
         track, copy = self._track(lane.blinded), self._copy(directory, lane)
         if track is None or copy is None:
             return []
@@ -272,3 +272,17 @@ class Uploads:
 
     def _retry_at(self, copy: Copy, now: Moment) -> float:
         return now.mono + self.backoff(copy.failures + 1)
+
+
+def hear(event: Event, address: OnionAddress, uploads: Uploads, now: Moment) -> list[Command]:
+    """Tell ``uploads``, which are of ``address``, what Tor says of them; the rest is nothing to them."""
+    match event:
+        case DescriptorUploaded(whose, directory) if whose == address:
+            return uploads.uploaded(directory, now)
+        case DescriptorUploadFailed(whose, directory, _, reason) if whose == address:
+            return uploads.failed(directory, event.blinded_public, reason, now)
+        case UploadBegan(directory, stream):
+            uploads.began(directory, stream)
+        case DirectoryStreamEnded(directory, stream):
+            return uploads.ended(directory, stream, now)
+    return []

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from rustbalance.onion.address import AddressError, OnionAddress
 
 #: The events to ask for with SETEVENTS.
-SUBSCRIBED = ("STATUS_CLIENT", "STATUS_GENERAL", "HS_DESC", "HS_DESC_CONTENT", "CIRC", "CIRC_MINOR", "CONF_CHANGED")
+SUBSCRIBED = (
+    "STATUS_CLIENT",
+    "STATUS_GENERAL",
+    "HS_DESC",
+    "HS_DESC_CONTENT",
+    "CIRC",
+    "CIRC_MINOR",
+    "STREAM",
+    "CONF_CHANGED",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,27 @@ class DescriptorUploadFailed:
             return b64decode(self.blinded + "=" * (-len(self.blinded) % 4), validate=True)
         except ValueError:
             return b""
+
+
+@dataclass(frozen=True)
+class UploadBegan:
+    """Tor has a stream to the directory ``fingerprint``, by which it is going to upload something."""
+
+    fingerprint: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class DirectoryStreamEnded:
+    """
+    A stream to the directory ``fingerprint`` is closed, whatever it was for.
+
+    What the directory has answered to an upload comes right after this (``DescriptorUploaded`` or its failure), and
+    never at all when Tor broke the upload off or the way to the directory failed: then this is all that Tor says.
+    """
+
+    fingerprint: str
+    stream: str
 
 
 @dataclass(frozen=True)
@@ -128,6 +158,8 @@ Event = (
     DescriptorCreated
     | DescriptorUploaded
     | DescriptorUploadFailed
+    | UploadBegan
+    | DirectoryStreamEnded
     | DescriptorFetched
     | DescriptorFetchFailed
     | ServicesReconfigured
@@ -143,6 +175,8 @@ _UPLOAD_REASONS = {"UPLOAD_REJECTED", "UNEXPECTED"}
 _KEYWORD = re.compile(r'([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 _BLANK = re.compile(r"[ \n]")
 _RELAY = re.compile(r"\$?([0-9A-F]{40})(?:[~=]\w+)?")
+#: What a stream of Tor's own to a directory is named by: its address, the relay, its port.
+_DIRECTORY = re.compile(r"\.\$([0-9A-F]{40})\.exit:\d+$")
 
 
 def parse_event(text: str) -> Event | None:
@@ -227,6 +261,17 @@ def _circuit(text: str) -> Event | None:
     return IntroductionCircuit(OnionAddress.parse(found["REND_QUERY"]), circuit, established and not gone)
 
 
+def _stream(text: str) -> Event | None:
+    """Read what concerns Tor's own streams to directories; those of visitors are nobody's business here."""
+    stream, status, _, target, *rest = text.split(" ")
+    directory = _DIRECTORY.search(target)
+    if directory is None:
+        return None
+    if status == "NEW" and "PURPOSE=DIR_UPLOAD" in rest:
+        return UploadBegan(directory[1], stream)
+    return DirectoryStreamEnded(directory[1], stream) if status == "CLOSED" else None
+
+
 def _fingerprint(relay: str) -> str:
     found = _RELAY.fullmatch(relay)
     if found is None:
@@ -242,4 +287,5 @@ _READERS: dict[str, Callable[[str], Event | None]] = {
     "CONF_CHANGED": _changed,
     "CIRC": _circuit,
     "CIRC_MINOR": _circuit,
+    "STREAM": _stream,
 }

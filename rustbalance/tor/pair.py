@@ -68,6 +68,11 @@ class TorPair(Service):
         return None if self._side is None else self._instances.get(self._side)
 
     @property
+    def other(self) -> TorInstance | None:
+        """The instance that is not active, if it serves."""
+        return next((one for one in self.instances if one is not self.active and one.serving), None)
+
+    @property
     def instances(self) -> tuple[TorInstance, ...]:
         """Both, or the only one."""
         return tuple(self._instances.values())

@@ -20,8 +20,8 @@ from rustbalance.lab.state import NetworkState
 from rustbalance.life import deferred, pause
 from rustbalance.life import now as clocks
 from rustbalance.ops.directories import DirectoryReport, Finding
+from rustbalance.publishing.commands import Post
 from rustbalance.publishing.settings import VerifySettings
-from rustbalance.publishing.uploads import Post
 from rustbalance.publishing.verifier import Verifier
 from rustbalance.tor.control import TorControl
 from rustbalance.tor.managed import ManagedSettings, ManagedTor

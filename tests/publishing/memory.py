@@ -46,6 +46,7 @@ class Node:
     A publisher in a cluster of one, and everything it talks to.
 
     ``held``: the last text that each relay took, by relay and blinded key. ``deaf``: relays that never answer.
+    ``cut``: relays to which Tor breaks off what it uploads.
     ``refused``: texts of ours that a relay did not take. Nodes of one cluster (``tests.coordination.memory``) share the
     ``clock`` and what is ``held``.
     """
@@ -64,6 +65,8 @@ class Node:
         self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
         self.held: dict[tuple[str, bytes], bytes] = {}
         self.deaf: set[str] = set()
+        self.cut: set[str] = set()
+        self.streams = 0
         self.node_key = NodeKey(Secret.copy_of(name.encode().ljust(32)))
         self.settings = CoordinationSettings(node=name, directory=self.directory)
         self.publish_settings = PublishSettings(**figures)  # type: ignore[arg-type]
@@ -214,7 +217,13 @@ class Node:
         posted, self.answered[id(tor)] = tor.posted[self.answered.get(id(tor), 0) :], len(tor.posted)
         for post in posted:
             for relay in post.directories:
-                if relay not in self.deaf:
+                self.streams += 1
+                target = f"127.0.0.1.${relay}.exit:9001"
+                tor.emit(f"STREAM {self.streams} NEW 0 {target} PURPOSE=DIR_UPLOAD")
+                if relay in self.deaf:
+                    continue
+                tor.emit(f"STREAM {self.streams} CLOSED 4 {target} REASON=DONE")
+                if relay not in self.cut:
                     self._take(relay, post.text, post.address, tor)
 
     def _take(self, relay: str, text: bytes, address: str, tor: FakeTor) -> None:

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.publishing.delivery import NEVER, NO_ANSWER, REJECTED, Copy, Lane, State
+from rustbalance.publishing.delivery import BROKEN_OFF, NEVER, NO_ANSWER, REJECTED, Copy, State
 
 
 class CopyTests(SynchronousTestCase):
@@ -28,23 +28,18 @@ class CopyTests(SynchronousTestCase):
         self.assertEqual((silent.state, refusing.state), (State.EXPIRED, State.FAILED))
         self.assertEqual((silent.refused, refusing.refused), (False, True))
 
+    def test_broken_off(self) -> None:
+        """One whose upload was broken off may have arrived as well; it can be posted again at once, and counts."""
+        broken, again = Copy(), Copy()
+        broken.fail(BROKEN_OFF, 5.0)
+        again.post()
+        again.repeat()
+        self.assertEqual((broken.state, again.state), (State.EXPIRED, State.WAITING))
+        self.assertEqual((again.not_before, again.failures, again.reason), (0.0, 1, BROKEN_OFF))
+
     def test_confirmation_forgets_the_trouble(self) -> None:
         """A copy that arrived has no reason and no failures any more."""
         copy = Copy()
         copy.fail("UNEXPECTED", 5.0)
         copy.confirm()
         self.assertEqual((copy.reason, copy.failures), (None, 0))
-
-
-class LaneTests(SynchronousTestCase):
-    """L{Lane} keeps answers apart."""
-
-    def test_nothing_else_before_the_deadline(self) -> None:
-        """Until the deadline the directory is left alone, whatever is to go there."""
-        lane = Lane(b"k", 7, 7, 60.0, 120.0)
-        self.assertEqual((lane.free_at(b"k", 7), lane.free_at(b"k", 8), lane.free_at(b"o", 7)), (60.0, 60.0, 60.0))
-
-    def test_only_the_same_publish_before_the_quiet_time_ends(self) -> None:
-        """After the deadline a text of the same publish may go out at once, any other later."""
-        lane = Lane(b"k", 7, 9, 60.0, 120.0, expired=True)
-        self.assertEqual((lane.free_at(b"k", 7), lane.free_at(b"k", 8), lane.free_at(b"o", 7)), (0.0, 120.0, 120.0))

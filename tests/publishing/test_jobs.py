@@ -14,9 +14,9 @@ from rustbalance.onion.consensus import parse_consensus
 from rustbalance.onion.inner import InnerLayer
 from rustbalance.onion.plan import Seat, SeatPlan
 from rustbalance.publishing.builder import Built
+from rustbalance.publishing.commands import Command, Post, Raise
 from rustbalance.publishing.jobs import Nobody
 from rustbalance.publishing.schedule import Answer
-from rustbalance.publishing.uploads import Command, Post, Raise
 from rustbalance.tor.control import ControlLost, ControlTimeout, DescriptorRefused, TorControl
 from tests.publishing.memory import HOURS, Node
 from tests.publishing.samples import inner

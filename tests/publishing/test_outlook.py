@@ -6,10 +6,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.onion.plan import Seat
+from rustbalance.publishing.commands import Command, Post
 from rustbalance.publishing.outlook import Outlook
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Standing
-from rustbalance.publishing.uploads import Command, Post, Uploads
+from rustbalance.publishing.uploads import Uploads
 from tests.publishing.samples import START, A, B, C, at, plan
 
 

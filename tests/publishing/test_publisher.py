@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.moment import Moment
 from rustbalance.onion.consensus import parse_consensus
 from rustbalance.onion.descriptor import decode_outer
+from rustbalance.publishing.commands import Command
 from rustbalance.publishing.schedule import Answer
-from rustbalance.publishing.uploads import Command
 from rustbalance.tor import pair
 from rustbalance.tor.control import ControlError
 from tests.publishing.memory import CONSENSUS, HOURS, Node
@@ -180,6 +180,18 @@ class FollowTests(PublisherTestCase):
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
         self.assertEqual(self.node.points(self.seat.directories[0], self.seat), {4, 5, 6})
 
+    def test_what_is_cancelled_is_posted(self) -> None:
+        """
+        A post that has been handed over when another node takes the seat is with Tor: its answer is waited for, and the
+        next text, a moment later, goes out when it has come.
+        """
+        self.node.publisher.publish_now()
+        self.node.publisher.follow()
+        self.node.publisher.lead()
+        self.node.settle()
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertEqual(self.node.refused, 0)
+
     def test_sources_of_others(self) -> None:
         """Others' points are merged with ours; of ours it is the newest that are published."""
         ours = {"alpha/primary": inner(9, hours=HOURS), "beta/primary": inner(21, 22, hours=HOURS)}
@@ -302,6 +314,20 @@ class PairTests(PublisherTestCase):
         self.assertEqual(self.points(), {11, 12, 13})
         self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
 
+    def test_nobody_answers_the_primary(self) -> None:
+        """When no directory has answered for a descriptor, the standby posts it; where there is none, the same Tor."""
+        self.both()
+        relays = {relay for seat in self.node.plan for relay in seat.directories}
+        self.node.deaf = relays
+        self.node.publisher.publish_now()
+        self.node.later(19)
+        self.assertEqual(self.node.second.posted, [])
+        self.node.deaf = set()
+        self.node.later(10)
+        self.assertTrue(self.node.second.posted)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        self.assertEqual(self.node.publisher.problems(), ())
+
     def test_both_die(self) -> None:
         """With neither there is nothing to publish, and the directories are left alone."""
         self.both()
@@ -366,6 +392,12 @@ class OutlookTests(PublisherTestCase):
 class TroubleTests(PublisherTestCase):
     """Directories that do not take a descriptor."""
 
+    def hint(self, *points: int) -> None:
+        """Let Tor have these points now, and say so."""
+        self.node.have_points(*points)
+        self.node.tor.emit(f"HS_DESC CREATED {self.node.master.address.label} UNKNOWN UNKNOWN x")
+        self.node.settle()
+
     def test_deaf_directory(self) -> None:
         """A directory that never answers ends at the deadline; the rest is published and the status names it."""
         seat = self.node.plan.first
@@ -373,7 +405,7 @@ class TroubleTests(PublisherTestCase):
         with capturedLogs() as events:
             self.serve()
             self.assertEqual(self.confirmed()[0], (7, 8, True))
-            self.node.later(60)
+            self.node.later(20)
         lines = [formatEvent(event) for event in events]
         self.assertTrue([line for line in lines if "confirmed by 7 of 8 directories (no answer)" in line])
         self.assertEqual(self.node.publisher.status()[0].problem, "1 of 8 directories did not confirm: no answer")
@@ -386,10 +418,55 @@ class TroubleTests(PublisherTestCase):
         seat = self.node.plan.first
         self.node.deaf = set(seat.directories[:5])
         self.serve()
-        self.node.later(60)
+        self.node.later(20)
         self.assertEqual(self.confirmed()[0], (3, 8, False))
         self.assertIn("5 of 8 directories did not confirm", str(self.node.publisher.status()[0].problem))
         self.assertEqual(self.node.publisher.problems(), ())
+
+    def test_broken_off(self) -> None:
+        """
+        When Tor breaks off what it uploads, as at the moment when its own points have come up, that is over within two
+        seconds, also for the text that has taken the place of the first meanwhile; and it is said.
+        """
+        self.node.cut = {relay for seat in self.node.plan for relay in seat.directories}
+        with capturedLogs() as events:
+            self.serve(1)
+            self.node.later(0.25)
+            self.assertEqual(self.confirmed(), [(0, 8, False), (0, 8, False)])
+            self.node.cut = set()
+            self.hint(1, 2, 3)
+            self.node.later(2)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        seat = self.node.plan.first
+        self.assertEqual(self.node.points(seat.directories[0], seat), {1, 2, 3})
+        said = [formatEvent(event) for event in events if "broke off" in formatEvent(event)]
+        self.assertIn("Tor broke off the upload of the first descriptor to 8 directories", said[0])
+        self.assertEqual([line for line in said if self.node.master.address.label in line], [])
+
+    def test_a_better_text_is_not_held_back(self) -> None:
+        """What nobody has answered keeps the better text back for half a minute at most; the status says why."""
+        self.node.deaf = {relay for seat in self.node.plan for relay in seat.directories}
+        self.serve(1)
+        self.node.later(2)
+        self.hint(1, 2, 3)
+        self.node.deaf = set()
+        with capturedLogs() as events:
+            self.node.later(8)
+            self.assertIn("an earlier upload is not answered yet", str(self.node.publisher.status()[0].problem))
+            self.node.later(20)
+        self.assertEqual(self.confirmed(), [(8, 8, True), (8, 8, True)])
+        seat = self.node.plan.first
+        self.assertEqual(self.node.points(seat.directories[0], seat), {1, 2, 3})
+        warned = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertTrue([line for line in warned if "8 directories did not answer for a first descriptor" in line])
+
+    def test_no_tor_to_post(self) -> None:
+        """A post for which there is no Tor holds no directory back."""
+        self.serve()
+        self.node.publisher._control = None
+        self.node.publisher.publish_now()
+        self.node.settle()
+        self.assertIn("no Tor can be asked", str(self.node.publisher.status()[0].problem))
 
     def test_unknown_relay(self) -> None:
         """A relay that Tor does not know is left out, and the rest of the list is posted."""
@@ -440,7 +517,7 @@ class TroubleTests(PublisherTestCase):
             line for level, line in lines if level is LogLevel.warn and "Too few directories have confirmed" in line
         ]
         self.assertTrue(warned)
-        self.assertRegex(warned[0], r"for 9\d\d s: publishing now")
+        self.assertRegex(warned[0], r"for (9|10)\d\d s: publishing now")
         self.assertTrue([line for level, line in lines if level is LogLevel.error and "Could not publish" in line])
         self.assertLess(len(lines), 60)
         self.node.deaf = set()

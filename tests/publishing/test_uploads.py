@@ -1,5 +1,6 @@
 """Tests for L{rustbalance.publishing.uploads}."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -8,11 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.plan import Seat
-from rustbalance.publishing.delivery import State
+from rustbalance.publishing.commands import Command, Outcome, Post, Raise, Reached, Silence
+from rustbalance.publishing.delivery import BROKEN_OFF, HELD, State
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress, Standing
-from rustbalance.publishing.uploads import LEADS, Command, Outcome, Post, Raise, Reached, Uploads
+from rustbalance.publishing.uploads import LEADS, Uploads, hear
+from rustbalance.tor.events import (
+    ConsensusArrived,
+    DescriptorUploaded,
+    DescriptorUploadFailed,
+    DirectoryStreamEnded,
+    UploadBegan,
+)
 from tests.publishing.samples import START, A, B, C, D, at
 
 FIRST, SECOND = b"1" * 32, b"2" * 32
@@ -108,8 +118,8 @@ class UploadsTests(SynchronousTestCase):
         """A directory that never answers is given up at the deadline, and its name stands among the reasons."""
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
         self.uploads.uploaded(A, at(1))
-        self.assertEqual(self.uploads.due(), at(60).mono)
-        [outcome] = outcomes(self.uploads.wake(at(60)))
+        self.assertEqual(self.uploads.due(), at(20).mono)
+        [outcome] = outcomes(self.uploads.wake(at(20)))
         self.assertEqual((outcome.confirmed, outcome.published, outcome.reasons), (1, False, ("no answer",)))
 
     def test_only_the_failed_are_retried(self) -> None:
@@ -119,8 +129,8 @@ class UploadsTests(SynchronousTestCase):
         self.uploads.failed(B, FIRST, "UNEXPECTED", at(1))
         self.assertEqual(self.uploads.due(), at(6).mono)
         self.assertEqual(posts(self.uploads.wake(at(6))), [(FIRST, 7, (B,))])
-        self.assertEqual(posts(self.uploads.wake(at(60))), [])
-        self.assertEqual(posts(self.uploads.wake(at(65))), [(FIRST, 7, (C,))])
+        self.assertEqual(posts(self.uploads.wake(at(20))), [])
+        self.assertEqual(posts(self.uploads.wake(at(25))), [(FIRST, 7, (C,))])
 
     def test_backoff_grows(self) -> None:
         """Each further failure of a directory makes the wait longer."""
@@ -343,7 +353,7 @@ class LateAnswerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.uploads = tracker(min_directories=1)
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
-        self.uploads.wake(at(60))
+        self.uploads.wake(at(20))
 
     def confirmed(self, blinded: bytes) -> int:
         """Return how many directories confirmed the descriptor."""
@@ -353,32 +363,174 @@ class LateAnswerTests(SynchronousTestCase):
 
     def test_late_but_still_wanted(self) -> None:
         """A late confirmation of the text that is still the last one counts."""
-        self.uploads.uploaded(A, at(61))
+        self.uploads.uploaded(A, at(21))
         self.assertEqual(self.confirmed(FIRST), 1)
 
     def test_other_texts_wait_out_the_quiet_time(self) -> None:
         """As long as the old answer may come, a newer text and the other descriptor are not posted there."""
-        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(61))), [(FIRST, 8, (B,))])
-        self.assertEqual(posts(self.uploads.publish(Seat.SECOND, SECOND, 9, (A, C), at(61))), [(SECOND, 9, (C,))])
-        self.uploads.uploaded(A, at(62))
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(21))), [(FIRST, 8, (B,))])
+        self.assertEqual(posts(self.uploads.publish(Seat.SECOND, SECOND, 9, (A, C), at(21))), [(SECOND, 9, (C,))])
+        self.uploads.uploaded(A, at(22))
         self.assertEqual((self.confirmed(FIRST), self.confirmed(SECOND)), (0, 0))
 
     def test_a_late_answer_ends_the_quiet_time(self) -> None:
         """Once the old upload is answered the newer text goes there at once."""
-        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(61))
-        self.assertEqual(posts(self.uploads.uploaded(A, at(62))), [(FIRST, 8, (A,))])
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(21))
+        self.assertEqual(posts(self.uploads.uploaded(A, at(22))), [(FIRST, 8, (A,))])
 
     def test_quiet_time_ends_by_itself(self) -> None:
         """A directory that has been silent for long enough gets the newer text."""
-        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(61))
-        self.assertEqual(self.uploads.due(), at(120).mono)
-        self.assertEqual(posts(self.uploads.wake(at(120))), [(FIRST, 8, (A,))])
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A,), at(21))
+        self.assertEqual(self.uploads.due(), at(30).mono)
+        self.assertEqual(posts(self.uploads.wake(at(30))), [(FIRST, 8, (A,))])
 
     def test_the_same_text_may_be_retried(self) -> None:
         """The very same text goes out again after the backoff: either answer is right."""
-        self.assertEqual(posts(self.uploads.wake(at(65))), [(FIRST, 7, (A,))])
-        self.uploads.uploaded(A, at(66))
+        self.assertEqual(posts(self.uploads.wake(at(25))), [(FIRST, 7, (A,))])
+        self.uploads.uploaded(A, at(26))
         self.assertEqual(self.confirmed(FIRST), 1)
+
+
+class BrokenOffTests(SynchronousTestCase):
+    """Tor ends an upload without a word of the directory."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+        for directory in (A, B):
+            self.uploads.began(directory, f"to {directory}")
+
+    def end(self, directory: str, seconds: float) -> list[Command]:
+        """Close the stream, and wait for the answer in vain."""
+        self.uploads.ended(directory, f"to {directory}", at(seconds))
+        return self.uploads.wake(at(seconds + 1))
+
+    def test_repeated_at_once(self) -> None:
+        """The first time it is posted again as soon as no answer can come, and said."""
+        self.assertEqual(
+            self.end(A, 2), [Silence(Seat.FIRST, 1, broken_off=True, replaced=False), Post(Seat.FIRST, FIRST, 7, (A,))]
+        )
+        self.assertEqual(outcomes(self.uploads.uploaded(A, at(4))), [])
+        [outcome] = outcomes(self.uploads.uploaded(B, at(4)))
+        self.assertEqual((outcome.confirmed, outcome.reasons), (2, ()))
+
+    def test_the_next_time_later(self) -> None:
+        """When that goes on it is a failure like others, with its reason."""
+        self.uploads.uploaded(B, at(1))
+        self.end(A, 2)
+        self.uploads.began(A, "next")
+        self.uploads.ended(A, "next", at(4))
+        [outcome] = outcomes(self.uploads.wake(at(5)))
+        self.assertEqual((outcome.confirmed, outcome.reasons), (1, (BROKEN_OFF,)))
+        self.assertEqual(self.uploads.due(), at(15).mono)
+
+    def test_the_answer_comes_after_the_end(self) -> None:
+        """Each stream that ends is followed by the answer, if there is one."""
+        self.uploads.ended(A, f"to {A}", at(2))
+        self.uploads.uploaded(A, at(2.001))
+        self.assertEqual(self.uploads.wake(at(3)), [])
+        progress = self.uploads.progress(FIRST)
+        assert progress is not None
+        self.assertEqual(progress.confirmed, 1)
+
+    def test_a_newer_text_goes_out_at_once(self) -> None:
+        """Nothing holds back the newer text: no late answer can come for the one that was broken off."""
+        self.assertEqual(self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(1)), [])
+        for directory in (A, B):
+            self.uploads.ended(directory, f"to {directory}", at(2))
+        self.assertEqual(self.uploads.due(), at(3).mono)
+        self.assertEqual(
+            self.uploads.wake(at(3)),
+            [Silence(Seat.FIRST, 2, broken_off=True, replaced=True), Post(Seat.FIRST, FIRST, 8, (A, B))],
+        )
+
+    def test_after_another_node_published(self) -> None:
+        """Who publishes again after a while is not held up by what was broken off in between."""
+        self.uploads.abandon()
+        self.uploads.ended(A, f"to {A}", at(2))
+        self.uploads.connected(at(4))
+        self.assertEqual(posts(self.uploads.publish(Seat.FIRST, FIRST, 9, (A, B), at(4))), [(FIRST, 9, (A,))])
+
+
+class SilenceTests(SynchronousTestCase):
+    """Directories that answer nothing at all."""
+
+    def setUp(self) -> None:
+        self.uploads = tracker(min_directories=1)
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)
+
+    def reasons(self, blinded: bytes) -> tuple[str, ...]:
+        """Return what the status says of that descriptor."""
+        progress = self.uploads.progress(blinded)
+        assert progress is not None
+        return progress.reasons
+
+    def test_a_replaced_text_is_said_to_be_unanswered(self) -> None:
+        """It is no outcome, and yet worth a word; the newer text is held back for half a minute, not for minutes."""
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(1))
+        self.assertEqual(self.uploads.wake(at(20)), [Silence(Seat.FIRST, 2, broken_off=False, replaced=True)])
+        self.assertEqual(self.uploads.due(), at(30).mono)
+        self.assertEqual(posts(self.uploads.wake(at(30))), [(FIRST, 8, (A, B))])
+
+    def test_the_status_says_what_is_waited_for(self) -> None:
+        """As long as an earlier text is not answered, that is the reason why the newer one is not confirmed."""
+        self.assertEqual(self.reasons(FIRST), ())
+        self.uploads.publish(Seat.FIRST, FIRST, 8, (A, B), at(1))
+        self.assertEqual(self.reasons(FIRST), (HELD,))
+        self.uploads.wake(at(30))
+        self.assertEqual(self.reasons(FIRST), ())
+
+    def test_the_other_descriptor_is_no_reason_at_first(self) -> None:
+        """That each directory is sent one text at a time is not worth a word until it takes long."""
+        self.uploads.publish(Seat.SECOND, SECOND, 8, (B, C), at(0))
+        self.assertEqual(self.reasons(SECOND), ())
+        self.uploads.uploaded(C, at(1))
+        self.uploads.wake(at(20))
+        self.assertEqual(self.reasons(SECOND), (HELD,))
+
+    def elsewhere(self, commands: list[Command]) -> list[bool]:
+        """Return whether each post is for another Tor."""
+        return [each.elsewhere for each in commands if isinstance(each, Post)]
+
+    def test_another_tor(self) -> None:
+        """When nobody at all has answered, the next attempt is another Tor's; then it is the first one's again."""
+        found = []
+        self.uploads.wake(at(20))
+        for _ in range(4):
+            due = self.uploads.due()
+            assert due is not None
+            found += self.elsewhere(self.uploads.wake(at(due - START.mono)))
+        self.assertEqual(found, [True, False])
+
+    def test_one_has_answered(self) -> None:
+        """As long as anybody answers it is the others who do not."""
+        self.uploads.uploaded(B, at(1))
+        self.uploads.wake(at(20))
+        self.assertEqual(self.elsewhere(self.uploads.wake(at(25))), [False])
+
+
+class HearTests(SynchronousTestCase):
+    """L{hear} takes Tor's events to where they belong."""
+
+    def test_events(self) -> None:
+        """Answers for our address and the streams that carry them count, anything else does not."""
+        ours, theirs = OnionAddress(bytes(32)), OnionAddress(bytes(range(32)))
+        uploads = tracker(min_directories=1)
+        uploads.publish(Seat.FIRST, FIRST, 7, (A, B, C), START)
+        refused = b64encode(FIRST).decode()
+        for event in (
+            DescriptorUploaded(ours, A),
+            DescriptorUploaded(theirs, B),
+            DescriptorUploadFailed(ours, B, refused, "UNEXPECTED"),
+            DescriptorUploadFailed(theirs, C, refused, "UNEXPECTED"),
+            UploadBegan(C, "5"),
+            DirectoryStreamEnded(C, "5"),
+            ConsensusArrived(),
+        ):
+            hear(event, ours, uploads, at(1))
+        progress = uploads.progress(FIRST)
+        assert progress is not None
+        self.assertEqual((progress.confirmed, progress.reasons, uploads.due()), (1, ("UNEXPECTED",), at(2).mono))
 
 
 class ChangeTests(SynchronousTestCase):
@@ -512,15 +664,24 @@ class World:
         self.check()
 
     def post(self, post: Post, directory: str) -> None:
-        """Tor sends a text on its way."""
+        """Tor sends a text on its way, and may break that off."""
         self.serial += 1
         upload, serial = (directory, post.blinded, self.floors[post.blinded]), self.serial
         self.latest[upload] = serial
+        self.uploads.began(directory, str(serial))
         self.later(lambda: self.arrive(post, directory, lambda: self.latest[upload] == serial))
+        if self.lossy and self.draw.random() < 0.2:
+            self.later(lambda: self.break_off(upload, serial))
+
+    def break_off(self, upload: tuple[str, bytes, int], serial: int) -> list[Command]:
+        """Tor closes the stream: no answer will come, whether or not the text arrives."""
+        if self.latest[upload] == serial:
+            self.latest[upload] = 0
+        return self.uploads.ended(upload[0], str(serial), self.now)
 
     def later(self, what: Callable[[], list[Command]]) -> None:
-        """Let ``what`` happen within 55 seconds, so that an upload is answered within 110 or never."""
-        seconds = self.draw.choice((0.1, 1.0, 20.0, 55.0)) if self.lossy else 0.1
+        """Let ``what`` happen within 14 seconds, so that an upload is answered within 28 or never."""
+        seconds = self.draw.choice((0.1, 1.0, 6.0, 14.0)) if self.lossy else 0.1
         self.serial += 1
         self.coming.append((self.now.mono + seconds, self.serial, what))
 
@@ -592,7 +753,7 @@ class WorldTests(SynchronousTestCase):
                 world.publish(Seat.FIRST, FIRST, (A, B, C))
             else:
                 world.publish(Seat.SECOND, SECOND, (B, C, D))
-            world.run(draw.choice((0.5, 30.0, 61.0, 130.0)))
+            world.run(draw.choice((0.5, 8.0, 21.0, 40.0)))
         world.lossy = False
         world.run(400.0)
         world.publish(Seat.FIRST, FIRST, (A, B, C))

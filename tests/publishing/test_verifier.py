@@ -13,9 +13,10 @@ from rustbalance.moment import Moment
 from rustbalance.onion.plan import Seat
 from rustbalance.ops.directories import DirectoryReport, Finding
 from rustbalance.ops.status import DescriptorStatus
+from rustbalance.publishing.commands import Command, Post
 from rustbalance.publishing.outlook import Outlook
 from rustbalance.publishing.settings import PublishSettings, VerifySettings
-from rustbalance.publishing.uploads import Command, Post, Uploads
+from rustbalance.publishing.uploads import Uploads
 from rustbalance.publishing.verifier import NO_PLAN, NO_TOR, Verifier
 from tests.publishing.looking import MASTER, Looking, planned
 from tests.publishing.samples import START, A, B, C, D, E

@@ -13,13 +13,14 @@ from rustbalance.cluster.messages import IntroPoints
 from rustbalance.cluster.points import decode_points
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
+from rustbalance.publishing import commands as where
 from rustbalance.publishing import schedule as when
-from rustbalance.publishing import uploads as where
+from rustbalance.publishing.commands import Outcome, Post, Raise, Reached
 from rustbalance.publishing.delivery import REJECTED
 from rustbalance.publishing.offers import Offers
 from rustbalance.publishing.schedule import Answer, Publish, Read, Schedule
 from rustbalance.publishing.settings import PublishSettings
-from rustbalance.publishing.uploads import Outcome, Post, Raise, Reached, Uploads
+from rustbalance.publishing.uploads import Uploads
 from rustbalance.tor.backoff import exponential
 from tests.sim.directories import PLAN, Text, scheme
 from tests.sim.events import Agenda

@@ -15,8 +15,10 @@ from rustbalance.tor.events import (
     DescriptorFetchFailed,
     DescriptorUploaded,
     DescriptorUploadFailed,
+    DirectoryStreamEnded,
     IntroductionCircuit,
     ServicesReconfigured,
+    UploadBegan,
     parse_bootstrap,
     parse_event,
 )
@@ -54,6 +56,22 @@ class ParseEventTests(SynchronousTestCase):
             parse_event(f"HS_DESC FAILED {NAME} NO_AUTH ${RELAY}~r3 {BLINDED} REASON=NOT_FOUND"),
             DescriptorFetchFailed(ADDRESS, RELAY, BLINDED, "NOT_FOUND"),
         )
+
+    def test_uploads(self) -> None:
+        """An upload has a stream of Tor's own to the directory, whose end is told too; visitors' streams are not."""
+        target = f"127.0.0.1.${RELAY}.exit:11413"
+        more = "CLIENT_PROTOCOL=UNKNOWN NYM_EPOCH=0 SESSION_GROUP=-2 ISO_FIELDS="
+        for text, found in (
+            (f"16 NEW 0 {target} PURPOSE=DIR_UPLOAD {more}", UploadBegan(RELAY, "16")),
+            (f"16 NEW 0 {target} PURPOSE=DIR_FETCH {more}", None),
+            (f"16 SENTCONNECT 10 {target} {more}", None),
+            (f"16 CLOSED 10 {target} REASON=END REMOTE_REASON=DONE {more}", DirectoryStreamEnded(RELAY, "16")),
+            (f"16 CLOSED 10 {target}", DirectoryStreamEnded(RELAY, "16")),
+            (f"17 NEW 0 {NAME}.onion:80 SOURCE_ADDR=127.0.0.1:4 PURPOSE=USER {more}", None),
+            (f"17 CLOSED 3 {NAME}.onion:80 REASON=DONE {more}", None),
+            ("18 CLOSED", None),
+        ):
+            self.assertEqual(parse_event(f"STREAM {text}"), found)
 
     def test_content(self) -> None:
         """A fetched descriptor comes whole, without the OK that ends the reply; an empty one means: there is none."""

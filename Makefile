@@ -29,7 +29,7 @@ types: venv                 ## mypy
 	$(BIN)/mypy
 
 unit: system                ## unit and property tests
-	$(TRIAL) $(UNIT)
+	$(TRIAL) -j2 $(UNIT)
 
 live: system                ## tests against real tor daemons on loopback
 	TRIAL_ARGS=--temp-directory=_trial_temp_live $(BIN)/python -m tests.live

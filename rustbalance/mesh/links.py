@@ -9,8 +9,9 @@ peer dialled is the way back when we cannot reach it (its onion service is not k
 Nobody gains by posing on such a stream: the frames are sealed, and the way that we dialled stays the first choice.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -29,7 +30,7 @@ ACCEPTED = 2
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to dial: its number (never the same twice for a peer), and how many seconds it may take."""
+    """One attempt to dial: its number, never the same twice for any link, and how many seconds it may take."""
 
     number: int
     seconds: float
@@ -45,6 +46,7 @@ class Surroundings:
     What all links of a carrier share.
 
     ``dialling`` bounds how many dial at the same time; ``opened`` is told when there is a new way to a peer.
+    ``numbers`` are for attempts.
     """
 
     reactor: Any
@@ -53,6 +55,7 @@ class Surroundings:
     backoff: Backoff
     dialling: DeferredSemaphore
     opened: Callable[[NodeId], None]
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 class Link:
@@ -70,7 +73,6 @@ class Link:
         self._stream: Stream | None = None
         self._accepted: list[Stream] = []
         self._current: Stream | None = None
-        self._attempts = 0
         self._failures = 0
         self._resting = False
         self._ending = False
@@ -203,9 +205,8 @@ class Link:
         return self._stream
 
     def _next_attempt(self) -> Attempt:
-        self._attempts += 1
-        timings = self._around.timings
-        return Attempt(self._attempts, min(timings.dial * 2.0 ** min(self._failures, 16), timings.longest_dial))
+        timings, number = self._around.timings, next(self._around.numbers)
+        return Attempt(number, min(timings.dial * 2.0 ** min(self._failures, 16), timings.longest_dial))
 
     def _ended(self, stream: Stream, reason: str) -> None:
         self._failures = 0 if stream.confirmed else self._failures

@@ -51,6 +51,7 @@ class TorPair(Service):
         if spare is not None:
             self._places[Side.STANDBY] = spare
         self._side: Side | None = None
+        self._told: TorInstance | None = None
         self._deaf: set[Side] = set()
         self._winding_down = False
         self._listeners: list[Listener] = []
@@ -64,8 +65,10 @@ class TorPair(Service):
 
     @property
     def active(self) -> TorInstance | None:
-        """The instance to ask; None when neither can be asked."""
-        return None if self._side is None else self._instances.get(self._side)
+        """The instance to ask, None when none can be; a spare never can, so while it is used the primary is asked."""
+        if self._side is Side.STANDBY and self.standby is None:
+            return self.primary if self.primary.serving else None
+        return None if self._side is None else self._instances[self._side]
 
     @property
     def other(self) -> TorInstance | None:
@@ -138,11 +141,13 @@ class TorPair(Service):
     def up(self, side: Side) -> None:
         """It can be used."""
         self._feed(self._machine.primary_up if side is Side.PRIMARY else self._machine.standby_up)
+        self._settle()
 
     def down(self, side: Side, failure: TorFailure, reason: str) -> None:
         """It cannot be used any more."""
         down = self._machine.primary_down if side is Side.PRIMARY else self._machine.standby_down
         self._feed(lambda: down(failure, reason))
+        self._settle()
 
     def gone(self, side: Side, reason: str) -> None:
         """Its instance serves no longer; what comes after it begins anew."""
@@ -162,7 +167,13 @@ class TorPair(Service):
             case Say(text, warning) if self.running and not self._winding_down:
                 self.log.emit(LogLevel.warn if warning else LogLevel.info, "{text}", text=text)
 
+    def _settle(self) -> None:
+        """Tell of a primary that can be asked, or cannot any more, while a spare is used: no side changes by that."""
+        if self.active is not self._told:
+            self._tell()
+
     def _tell(self) -> None:
+        self._told = self.active
         for listener in list(self._listeners):
             try:
                 listener(self.active)

@@ -215,9 +215,27 @@ class SpareTests(AloneTests):
         self.assertEqual(self.pair.status().active, "standby")
 
     def test_alone(self) -> None:
-        """The primary comes back after its probation."""
+        """The primary is asked as soon as it can be, and takes streams after its probation."""
         self.start()
         self.die(self.primary)
         self.primary.obstacle = None
         self.later(30)
-        self.assertEqual(self.heard, [None, "primary", None, "primary"])
+        self.assertEqual(self.heard, [None, "primary", None, "primary", "primary"])
+
+    def test_deaf(self) -> None:
+        """
+        A primary that takes no streams can be asked all the same: the spare cannot, and who posts must not stop. When
+        it cannot be asked either, that is said, though no side has changed; and so is that it can again.
+        """
+        self.start()
+        self.broken[PRIMARY] = "deaf"
+        self.pair.socks_failed(PRIMARY, "deaf")
+        self.settle()
+        self.assertEqual((self.pair.status().active, self.pair.socks), ("standby", (SPARE, PRIMARY)))
+        self.assertIs(self.pair.active, self.primary)
+        self.assertEqual(self.heard[-1], "primary")
+        self.die(self.primary)
+        self.assertEqual((self.pair.active, self.heard[-1]), (None, None))
+        self.primary.obstacle = None
+        self.later(2)
+        self.assertEqual((self.pair.active, self.heard[-1]), (self.primary, "primary"))

@@ -1,7 +1,9 @@
 """
-All drills against one network, then the page: C{python -m tests.drills [TEST ...]}.
+All drills against one network, two at a time, then the page: C{python -m tests.drills [TEST ...]}.
 
 The page docs/reliability.md is written only when all of them ran and passed. Options for trial stand in TRIAL_ARGS.
+Most of the time of a drill is waiting, so two fit on two cores; with DRILL_WORKERS=1 there is one after the other, and
+each row is seen as it comes.
 """
 
 import os
@@ -17,6 +19,7 @@ from tests.drills.records import VARIABLE as ROWS
 from tests.drills.records import page, read
 from tests.live.network import SHARED, VARIABLE, NetworkFailed
 
+WORKERS = 2
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
 
 
@@ -36,7 +39,8 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as directory:
         rows = Path(directory) / "rows"
-        options = shlex.split(os.environ.get("TRIAL_ARGS", ""))
+        workers = int(os.environ.get("DRILL_WORKERS", WORKERS))
+        options = [*([f"-j{workers}"] if workers > 1 else []), *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
         command = [sys.executable, "-m", "twisted.trial", *options, *(sys.argv[1:] or ["tests.drills"])]
         status = subprocess.call(command, env={**os.environ, VARIABLE: network.directory, ROWS: str(rows)})
         if status == 0 and not sys.argv[1:]:

@@ -139,35 +139,12 @@ class ClusterDrills(MachinesTestCase):
         await self.wait(Drill(3, "the cable is put back", ONE, UNITED), began, self.united)
         await self.all_is_well()
 
-    async def test_moved_and_severed(self) -> None:
-        """A node comes back at another place; and one that has lost Tor lets another one publish."""
+    async def test_severed_and_moved(self) -> None:
+        """A publisher that has lost Tor lets another one publish; and a node comes back at another place."""
         await self.prepare()
-        await self.moved()
         await self.severed()
+        await self.moved()
         await self.ended()
-
-    async def moved(self) -> None:
-        """Another place is in the configuration of a node that does not publish; it is started again."""
-        name = next(name for name in NODES if name != self.first)
-        member = self.members[name]
-        await DeferredList([deferred(member.process.stop(15.0))])
-        text = member.config.read_text()
-        member.config.write_text(re.sub(r'(?m)^listen = "(.*):7000"$', r'listen = "\1:7001"', text))
-        self.assertIn(':7001"', member.config.read_text())
-        began = reactor.seconds()
-        member.start()
-
-        def meshed(found: Found) -> bool:
-            links = [status.cluster.links_up for status in found.values() if status.cluster is not None]
-            return links == [2, 2, 2] and self.united(found)
-
-        repair = "all hear it at its new place, and its points are published"
-        await self.wait(Drill(51, "a node comes back at another address", repair, STARTED), began, meshed)
-
-    @property
-    def first(self) -> str:
-        """The node that publishes as long as nothing happens."""
-        return NODES[0]
 
     async def severed(self) -> None:
         """
@@ -190,3 +167,22 @@ class ClusterDrills(MachinesTestCase):
         began = reactor.seconds()
         await machine.run("ip", "link", "set", "lo", "up")
         await self.wait(Drill(4, "it has Tor again", ONE, 180.0), began, self.united)
+
+    async def moved(self) -> None:
+        """Another place is in the configuration of a node that does not publish; it is started again."""
+        lead = await self.lead()
+        name = next(name for name in NODES if name != lead)
+        member = self.members[name]
+        await DeferredList([deferred(member.process.stop(15.0))])
+        text = member.config.read_text()
+        member.config.write_text(re.sub(r'(?m)^listen = "(.*):7000"$', r'listen = "\1:7001"', text))
+        self.assertIn(':7001"', member.config.read_text())
+        began = reactor.seconds()
+        member.start()
+
+        def meshed(found: Found) -> bool:
+            links = [status.cluster.links_up for status in found.values() if status.cluster is not None]
+            return links == [2, 2, 2] and self.united(found)
+
+        repair = "all hear it at its new place, and its points are published"
+        await self.wait(Drill(51, "a node comes back at another address", repair, STARTED), began, meshed)

@@ -62,7 +62,7 @@ def details(node: NodeStatus, instance: str) -> Details:
     peers = () if cluster is None else [peer for peer in cluster.members if peer.id != node.node_id]
     return Details(
         node_id=node.node_id,
-        is_publisher=bool(node.descriptors) if cluster is None else cluster.publisher == node.node_id,
+        is_publisher=node.publishes,
         uptime_secs=int(node.uptime_secs),
         target_healthy=node.proxy.target_healthy is not False,
         last_publish_age_secs=int(min(ages)) if ages else None,

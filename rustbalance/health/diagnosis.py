@@ -34,11 +34,6 @@ class Evidence:
     standing: Mapping[str, int]
     directories: DirectoryReport | None = None
 
-    @property
-    def publishes(self) -> bool:
-        """Whether this node is the one that publishes."""
-        return publishes(self.node)
-
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -47,11 +42,6 @@ class Diagnosis:
     sentence: str
     failure: Failure | None = None
     subject: str = ""
-
-
-def publishes(node: NodeStatus) -> bool:
-    """Say whether this node is the one that publishes."""
-    return bool(node.descriptors) if node.cluster is None else node.cluster.publisher == node.node_id
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -96,7 +86,7 @@ def _publisher(evidence: Evidence) -> Diagnosis | None:
     cluster = evidence.node.cluster
     if cluster is not None and cluster.publisher is None:
         return Diagnosis("no node publishes at present")
-    if not evidence.publishes or (evidence.node.descriptors and evidence.node.published):
+    if not evidence.node.publishes or (evidence.node.descriptors and evidence.node.published):
         return None
     return Diagnosis("too few directories have confirmed our descriptors", Failure.PUBLISHER_UNABLE)
 
@@ -121,7 +111,7 @@ def _nothing(evidence: Evidence) -> Diagnosis | None:
 def _published(sentence: str, failure: Failure, evidence: Evidence) -> Diagnosis:
     """Only the publisher can do something about what is published."""
     cluster = evidence.node.cluster
-    if evidence.publishes or cluster is None:
+    if evidence.node.publishes or cluster is None:
         return Diagnosis(sentence, failure)
     return Diagnosis(f"{sentence}; node {cluster.publisher} publishes")
 

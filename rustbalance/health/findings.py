@@ -21,7 +21,7 @@ PATIENCE: dict[Failure, float] = {
     Failure.TOR_HUNG: 20.0,
     Failure.PEER_SILENT: 20.0,
     Failure.WIREGUARD_DOWN: 40.0,
-    Failure.PUBLISHER_UNABLE: 120.0,
+    Failure.PUBLISHER_UNABLE: 60.0,  # an upload that nobody answers has been repeated by then, by the other Tor as well
 }
 
 
@@ -31,7 +31,7 @@ def find(node: NodeStatus) -> Iterator[Finding]:
         yield from _of_instance(tor)
     if node.cluster is not None:
         yield from _of_cluster(node.cluster)
-    if _leads(node) and _serves(node) and not (node.descriptors and node.published):
+    if node.publishes and _serves(node) and not (node.descriptors and node.published):
         yield Failure.PUBLISHER_UNABLE, ""
 
 
@@ -47,10 +47,6 @@ def _of_cluster(cluster: ClusterStatus) -> Iterator[Finding]:
         yield Failure.PEER_SILENT, node
     if silent and cluster.carrier == "wireguard" and all(member.state in ("dead", "joining") for member in others):
         yield Failure.WIREGUARD_DOWN, ""
-
-
-def _leads(node: NodeStatus) -> bool:
-    return bool(node.descriptors) if node.cluster is None else node.cluster.publisher == node.node_id
 
 
 def _serves(node: NodeStatus) -> bool:

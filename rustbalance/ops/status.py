@@ -199,6 +199,11 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     drained: bool = False
 
     @property
+    def publishes(self) -> bool:
+        """Whether this node is the one that publishes."""
+        return bool(self.descriptors) if self.cluster is None else self.cluster.publisher == self.node_id
+
+    @property
     def published(self) -> bool:
         """Whether this node's points are: by itself, as far as directories have confirmed, or by another node."""
         if self.descriptors:

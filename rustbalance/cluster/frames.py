@@ -30,15 +30,13 @@ from rustbalance.cluster.messages import (
 )
 from rustbalance.cluster.records import NotSigned, check_record
 from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, read_message, unseal
-from rustbalance.cluster.replay import ReplayGuard
+from rustbalance.cluster.replay import SKEW, ReplayGuard
 from rustbalance.moment import Moment
 
 __all__ = ["FrameOpener", "FrameSealer", "MessageTooLarge", "Opened", "Reason", "Refused", "nobody", "opened", "seal"]
 
 MAX_MESSAGE: Final = MAX_FRAME - OVERHEAD
 """Bytes of the largest message, encoded."""
-SKEW: Final = 5.0
-"""Seconds by which a frame's time may differ from ours, unless told otherwise."""
 LATE: Final = 30.0
 """
 Seconds that a frame may be old when it goes on where we last heard its sender, and says what stays true.
@@ -153,7 +151,7 @@ class FrameOpener:
         self.rejected: Counter[Reason] = Counter()
         self._members = members
         self._welcome = welcome
-        self._guard = ReplayGuard()
+        self._guard = ReplayGuard(skew)
 
     def open(self, data: bytes, now: Moment) -> Opened:
         """

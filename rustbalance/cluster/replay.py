@@ -10,8 +10,10 @@ from typing import Final
 
 REMEMBERED_BOOTS: Final = 16
 """Earlier boots of a node that are known. The time in a frame keeps out those of even earlier ones."""
+SKEW: Final = 5.0
+"""Seconds by which a frame's time may differ from ours, unless told otherwise."""
 LONGEST_WAY: Final = 20.0
-"""Seconds after which the time in a frame keeps it out: twice the tolerance of clocks (5 s by default), and more."""
+"""Seconds after which the time in a frame keeps it out: twice ``SKEW``, and more."""
 
 
 @dataclass
@@ -33,10 +35,11 @@ class ReplayGuard:
     one is heard. A frame of an earlier boot may come late, to a node that had not heard that boot, and must not end the
     present one: so a new boot begins with a time (Unix, on the sender's clock) that is not before the last one. Where
     clocks were set back and that went wrong all the same, it comes right after a silence longer than frames are valid.
-    The monotonic seconds in ``now`` are ours.
+    The monotonic seconds in ``now`` are ours; ``skew`` is by how many the time in a frame may differ from ours.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skew: float = SKEW) -> None:
+        self._longest_way = LONGEST_WAY + max(0.0, 2 * (skew - SKEW))
         self._heard: dict[bytes, _Heard] = {}
 
     def is_new(self, public_key: bytes, boot: bytes, sequence: int, wall: float, now: float) -> bool:
@@ -46,7 +49,7 @@ class ReplayGuard:
             return True
         if boot == heard.boot:
             return self.follows(public_key, boot, sequence)
-        if now > heard.at + LONGEST_WAY:
+        if now > heard.at + self._longest_way:
             return sequence > heard.earlier.get(boot, -1)
         return boot not in heard.earlier and wall >= heard.wall
 

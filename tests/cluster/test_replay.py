@@ -64,6 +64,14 @@ class ReplayGuardTests(SynchronousTestCase):
         self.assertTrue(taken(guard, A, b"two", 9, wall=81.0, now=500.1 + LONGEST_WAY))
         self.assertFalse(taken(guard, A, b"one", 8, wall=161.0, now=501.0 + LONGEST_WAY))
 
+    def test_patient_with_clocks(self) -> None:
+        """Where clocks may differ more frames are valid for longer, and late ones of an earlier boot are waited out."""
+        guard, later = ReplayGuard(skew=60.0), 22.0 + LONGEST_WAY
+        self.assertTrue(taken(guard, A, b"one", 4, wall=100.0, now=500.0))
+        self.assertTrue(taken(guard, A, b"two", 1, wall=101.0, now=501.0))
+        self.assertFalse(taken(guard, A, b"one", 5, wall=100.5, now=501.0 + later))
+        self.assertTrue(taken(guard, A, b"two", 2, wall=102.0 + later, now=502.0 + later))
+
     def test_wrongly_ended(self) -> None:
         """A boot that goes on when one that was taken for newer has fallen silent is heard again, and nothing twice."""
         guard = ReplayGuard()

@@ -22,6 +22,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SLASHES = re.compile(rb"//+")
 _CUTS = re.compile(rb"[?#\0]")
+_BLANK = b" \t\n\v\f\r\0"
 #: What is spelled with more layers of escapes than this comes near to everything.
 _DEEPEST = 8
 #: Targets that every server reads alike: nothing to decode, to cut off or to remove.
@@ -84,13 +85,15 @@ def _leads_to(path: bytes | None, names: list[bytes]) -> bool:
     """Reduce the path; what a decoded ``?``, ``#`` or NUL starts may belong to it or not, so both are tried."""
     if path is None:
         return True
-    whole = [part.partition(b";")[0].strip(b" \t\0") for part in path.replace(b"\\", b"/").split(b"/")]
-    short = [part.partition(b";")[0] for part in _CUTS.split(path)[0].replace(b"\\", b"/").split(b"/")]
     return any(
         _first(segments, len(names)) == names
-        for parts in (whole, short)
+        for parts in (_segments(path), _segments(_CUTS.split(path)[0]))
         for segments in (parts[1:], [part for part in parts if part])
     )
+
+
+def _segments(path: bytes) -> list[bytes]:
+    return [part.partition(b";")[0].strip(_BLANK) for part in path.replace(b"\\", b"/").split(b"/")]
 
 
 def _first(segments: list[bytes], count: int) -> list[bytes]:

@@ -38,12 +38,15 @@ from rustbalance.publishing.delivery import State
 from rustbalance.publishing.publisher import Publisher
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.secrets import Secret
+from rustbalance.tor.events import Event, UploadBegan
 from rustbalance.tor.managed import ManagedSettings, ManagedTor
 from rustbalance.tor.pair import TorPair
 from tests.live.network import LiveTestCase, ended, until_ready
 
 reactor: Any = global_reactor
 PUBLISHED_WITHIN = 60.0
+#: Seconds from the first stream that Tor closes until everything is where it should be.
+BROKEN_OFF_FOR = 10.0
 
 
 class Node:
@@ -109,6 +112,22 @@ class Node:
     def auth_keys(self) -> set[bytes]:
         """Return the introduction points that are out there."""
         return {point.auth_key for text in self.publisher._jobs.texts.values() for point in text.inner.points}
+
+
+class Cut:
+    """Closes the next ``left`` streams by which the Tor of ``node`` uploads something."""
+
+    def __init__(self, node: Node, left: int) -> None:
+        assert node.tor.control is not None
+        self.left = left
+        self._control = node.tor.control
+        self._control.subscribe(self.heard)
+
+    def heard(self, event: Event) -> None:
+        """Close it, for no reason."""
+        if isinstance(event, UploadBegan) and self.left:
+            self.left -= 1
+            deferred(self._control.ask(f"CLOSESTREAM {event.stream} 1"))
 
 
 async def until(what: str, condition: Callable[[], bool], seconds: float = PUBLISHED_WITHIN) -> None:
@@ -220,6 +239,32 @@ class PublishedTests(PublishingTestCase):
     def above(self, counters: list[int], others: list[int]) -> bool:
         """Tell whether both are higher."""
         return all(one > other for one, other in zip(counters, others, strict=True))
+
+    def test_broken_off(self) -> Deferred[None]:
+        """
+        What Tor breaks off, as it does when its own service comes to the point of uploading, is uploaded again at once,
+        and so is a newer text that has come meanwhile; there is no other sign of it than the end of the streams.
+        """
+        return deferred(self.check_broken_off())
+
+    async def check_broken_off(self) -> None:
+        """Close each stream of a publish as soon as Tor has it, with another publish behind it, and then of one."""
+        node = self.node()
+        await until("the first publish", node.complete)
+        for publishes in (2, 1):
+            await pause(reactor, 2)
+            before, began = node.revisions(), clocks().mono
+            cut = Cut(node, len(set(node.plan.first.directories) | set(node.plan.second.directories)))
+            for _ in range(publishes):
+                node.publisher.publish_now()
+                await pause(reactor, 0.05)
+            await until("all are cut", lambda cut=cut: not cut.left)  # type: ignore[misc]
+            await until(
+                "it is everywhere",
+                lambda before=before: node.complete() and self.above(node.revisions(), before),  # type: ignore[misc]
+                BROKEN_OFF_FOR,
+            )
+            print(f"\n    broken off and everywhere all the same after {clocks().mono - began:.1f} s", file=sys.stderr)
 
     def test_planted_counter(self) -> Deferred[None]:
         """Directories that hold a much higher counter, as another publisher's, end up with ours above it."""

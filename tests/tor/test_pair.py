@@ -103,6 +103,14 @@ class PairTests(PairCase):
         self.assertIn("Primary Tor control port reconnected", str(said[1][1]))
         self.assertEqual(self.pair.socks, (PRIMARY, STANDBY))
 
+    def test_other(self) -> None:
+        """The other one is there to be asked for as long as it serves."""
+        self.assertIsNone(self.pair.other)
+        self.start()
+        self.assertIs(self.pair.other, self.standby)
+        self.die(self.primary)
+        self.assertEqual((self.pair.active, self.pair.other), (self.standby, None))
+
     def test_hung(self) -> None:
         """One that hangs is left within seven seconds."""
         self.start()

@@ -27,7 +27,13 @@ def conditions() -> str:
     """Return the sentence about this machine; nothing that would tell it from another one."""
     tor = subprocess.run(("tor", "--version"), capture_output=True, text=True, check=True).stdout
     version = tor.split()[2].rstrip(".")
-    return f"Measured with tor {version} and Python {platform.python_version()} on {os.cpu_count()} cores."
+    system = f"tor {version} and Python {platform.python_version()} on {os.cpu_count()} cores"
+    return f"Measured with {system}, with so many drills at a time: {workers()}."
+
+
+def workers() -> int:
+    """Return how many drills there are at a time."""
+    return int(os.environ.get("DRILL_WORKERS", WORKERS))
 
 
 def main() -> int:
@@ -39,8 +45,8 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as directory:
         rows = Path(directory) / "rows"
-        workers = int(os.environ.get("DRILL_WORKERS", WORKERS))
-        options = [*([f"-j{workers}"] if workers > 1 else []), *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
+        several = [f"-j{workers()}"] if workers() > 1 else []
+        options = [*several, *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
         command = [sys.executable, "-m", "twisted.trial", *options, *(sys.argv[1:] or ["tests.drills"])]
         status = subprocess.call(command, env={**os.environ, VARIABLE: network.directory, ROWS: str(rows)})
         if status == 0 and not sys.argv[1:]:

@@ -25,8 +25,12 @@ reactor: Any = global_reactor
 VISITORS, ALL, LESS = 2, 9, 6
 #: Seconds from the loss of the publisher until another one has published, and from the return until all is one again.
 TAKEN_OVER, UNITED, STARTED = 15.0, 20.0, 60.0
-#: Seconds after which a node that is not heard is looked for anew; and until a lease is given away for want of Tor.
-SILENT, GIVEN_AWAY = 25.0, 200.0
+#: Seconds after which a node that is not heard is looked for anew; until a lease is given away for want of Tor; and
+#: until all is one again when it is there.
+SILENT, GIVEN_AWAY, RETURNED = 25.0, 240.0, 180.0
+#: The most visits that may fail: who was sent to a node that hangs, or that hears nothing any more, gets no error but
+#: waits, and 30 seconds are soon over; a node that has lost Tor stays in the descriptor, as nobody can tell from outside.
+FEW, SOME = 0.02, 0.1
 OTHERS = "another node publishes, without its points"
 ONE = "one publisher, and the points of all"
 
@@ -85,12 +89,12 @@ class ClusterDrills(MachinesTestCase):
         await self.killed_and_started()
         await self.hung_and_woken()
         await self.cut_off_and_back()
-        await self.ended()
+        await self.ended(FEW)
 
-    async def ended(self) -> None:
-        """No visit at all has failed: who got an error could try again within 30 seconds."""
+    async def ended(self, share: float) -> None:
+        """No more than that share of all visits has failed: who got an error could try again within 30 seconds."""
         await self.crowd.finish()
-        self.assertEqual(self.crowd.failed, [], self.crowd.complaints(0.0))
+        self.assertLessEqual(len(self.crowd.failed), share * len(self.crowd.visits), self.crowd.complaints(0.0))
 
     async def killed_and_started(self) -> None:
         """The end of the machine, and its start."""
@@ -144,13 +148,13 @@ class ClusterDrills(MachinesTestCase):
         await self.prepare()
         await self.severed()
         await self.moved()
-        await self.ended()
+        await self.ended(SOME)
 
     async def severed(self) -> None:
         """
         The publisher has lost Tor without noticing, and another node has new points: it cannot publish them.
 
-        It says so, tries once more, and gives the lease away; the visitors of the others notice nothing.
+        It says so, tries once more, and gives the lease away.
         """
         name = await self.lead()
         machine, other = self.machine_of[name], next(one for one in NODES if one != name)
@@ -164,9 +168,8 @@ class ClusterDrills(MachinesTestCase):
         repair = "it finds that it cannot publish, and gives the lease away: another node has published"
         drill = Drill(4, "the publisher loses Tor, and there is something to publish", repair, GIVEN_AWAY)
         await self.wait(drill, began, given_away)
-        began = reactor.seconds()
         await machine.run("ip", "link", "set", "lo", "up")
-        await self.wait(Drill(4, "it has Tor again", ONE, 180.0), began, self.united)
+        await self.until(ONE, self.united, RETURNED)
 
     async def moved(self) -> None:
         """Another place is in the configuration of a node that does not publish; it is started again."""

@@ -29,7 +29,7 @@ TAKEN_OVER, UNITED, STARTED = 15.0, 20.0, 60.0
 #: until all is one again when it is there.
 SILENT, GIVEN_AWAY, RETURNED = 25.0, 240.0, 180.0
 #: The most visits that may fail: who was sent to a node that hangs, or that hears nothing any more, gets no error but
-#: waits, and 30 seconds are soon over; a node that has lost Tor stays in the descriptor, as nobody can tell from outside.
+#: waits, and 30 seconds are soon over; a node that has lost Tor stays in the descriptor, as nobody can tell.
 FEW, SOME = 0.02, 0.1
 OTHERS = "another node publishes, without its points"
 ONE = "one publisher, and the points of all"

@@ -72,9 +72,10 @@ class Watch:
         kept = [history[0], *(new for old, new in pairwise(history) if new[1] != old[1])]
         return ", ".join(f"{held.points} points at {at - since:+.1f} s" for at, held in kept)
 
-    def last_smaller(self) -> float:
-        """Return when a directory was last seen with fewer points than all."""
-        times = [at for history in self.history.values() for at, held in history if held.points < EVERYBODY]
+    def last_before(self, revisions: dict[int, int]) -> float:
+        """Return when a directory was last seen with a lower counter than these, each by the period it is for."""
+        entries = [entry for history in self.history.values() for entry in history]
+        times = [at for at, held in entries if held.revision < revisions.get(held.period, 0)]
         return max(times, default=float("-inf"))
 
 
@@ -105,11 +106,13 @@ class PartitionTests(MachinesTestCase):
         healed = reactor.seconds()
         await self.until("one publisher", lambda found: len(found) == 3 and publisher(found) is not None, 60)
         one = reactor.seconds() - healed
-        await self.until("nine", lambda found: published_points(found, everywhere=True) == EVERYBODY, 60)
+        await self.until("the nine", lambda found: published_points(found) == EVERYBODY, 60)
+        united = await self.revisions()
+        await self.until("nine everywhere", lambda found: published_points(found, everywhere=True) == EVERYBODY, 60)
         whole = reactor.seconds() - healed
         await pause(reactor, max(0.0, UNITED - whole) + 1)
         await watch.stop()
-        left = watch.last_smaller() - healed
+        left = watch.last_before(united) - healed
         figure(f"the cable is put back: one publisher after {one:.1f} s (target {ONE_PUBLISHER:g})")
         figure(f"all nine points confirmed by all directories after {whole:.1f} s")
         figure(f"the last directory with fewer was asked {left:.1f} s after the healing (target {UNITED:g})")
@@ -117,6 +120,12 @@ class PartitionTests(MachinesTestCase):
         self.assertEqual(watch.steps_back(), [])
         self.assertLessEqual(one, ONE_PUBLISHER)
         self.assertLessEqual(left, UNITED)
+
+    async def revisions(self) -> dict[int, int]:
+        """Return the counters of the descriptors that are out, by the period that each is for."""
+        statuses = [await member.status() for member in self.members.values()]
+        out = [one for status in statuses if status is not None for one in status.descriptors]
+        return {one.period: one.revision for one in out if one.revision is not None}
 
     async def test_two_publishers(self) -> None:
         """

@@ -28,7 +28,7 @@ def figure(text: str) -> None:
 class RepairTests(ClusterTestCase):
     """The node alpha is in this process, beta is one of its own."""
 
-    async def begin(self) -> None:
+    async def both(self) -> None:
         """Start both and wait until alpha has published the points of both."""
         await self.prepare()
         config = load_config(self.members["alpha"].config)
@@ -72,7 +72,7 @@ class RepairTests(ClusterTestCase):
 
         A tunnel is built anew in tests.live.test_wireguard: that takes network namespaces.
         """
-        await self.begin()
+        await self.both()
         await self.republish()
         await self.rejoin()
         await self.step_down()

@@ -1,5 +1,6 @@
 """Members as a carrier sees them, and nodes whose frames say in clear who sealed them."""
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,11 @@ from rustbalance.mesh.streams import Timings
 
 #: As in production, only faster; ``tests/mesh/test_wire.py`` tests each deadline in simulated time.
 FAST = Timings(dial=2.0, keepalive=0.3, doubt=0.4, silence=0.8, idle=1.5, stranger=1.0, lifetime=2.0)
+
+
+def own_loopback() -> int:
+    """Return the second byte of loopback addresses that no other process of this test run binds."""
+    return os.getpid() % 250 + 1
 
 
 @dataclass(frozen=True)

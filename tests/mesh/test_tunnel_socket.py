@@ -12,9 +12,9 @@ from rustbalance.life import pause
 from rustbalance.mesh.datagrams import PIECE_SIZE, Outgoing, pieces
 from rustbalance.mesh.stream_carrier import monotonic
 from rustbalance.mesh.tunnel_socket import QUEUE_SIZE, TunnelSocket
-from tests.mesh.peers import until
+from tests.mesh.peers import own_loopback, until
 
-A, B, C = "127.0.200.1", "127.0.200.2", "127.0.200.3"
+A, B, C = (f"127.{own_loopback()}.200.{number}" for number in (1, 2, 3))
 
 
 def free_port() -> int:

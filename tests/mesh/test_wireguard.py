@@ -17,10 +17,10 @@ from rustbalance.mesh.tunnel_addresses import TunnelAddress
 from rustbalance.mesh.wg_config import WgAddress, parse_address, parse_endpoint
 from rustbalance.mesh.wireguard import WireguardCarrier, WireguardSettings
 from rustbalance.secrets import Secret
-from tests.mesh.peers import Node, Record, introduce, until
+from tests.mesh.peers import Node, Record, introduce, own_loopback, until
 from tests.mesh.wg_fake import FakeTools
 
-NETWORK = IPv4Network("127.0.201.0/24")
+NETWORK = IPv4Network(f"127.{own_loopback()}.201.0/24")
 
 
 class Machine:
@@ -94,7 +94,7 @@ class WireguardCarrierTests(TestCase):
         machine.carrier.startService()
         self.assertEqual(machine.address, before)
         self.addCleanup(machine.carrier.stopService)
-        self.assertEqual(str(machine.address).partition("@")[2], "192.0.2.1:51820/127.0.201.1")
+        self.assertEqual(str(machine.address).partition("@")[2], f"192.0.2.1:51820/{NETWORK[1]}")
         self.assertEqual(machine.carrier.status().listening, machine.carrier.address)
         machine.tools.broken.add("ip link")
         machine.tools.children[0].die()
@@ -115,8 +115,8 @@ class WireguardCarrierTests(TestCase):
         self.assertEqual(a.peers(), set())
         a.node.say("b", b"nobody there")
         self.assertEqual(a.carrier.status().frames_dropped, 1)
-        a.carrier.set_peers([Record("b", ("tor:x.onion", f"wireguard:{b.address.key}@/127.0.201.9"))])
-        self.assertEqual(a.tools.devices["lo"].peers[b.address.key]["allowed-ips"], "127.0.201.9/32")
+        a.carrier.set_peers([Record("b", ("tor:x.onion", f"wireguard:{b.address.key}@/{NETWORK[9]}"))])
+        self.assertEqual(a.tools.devices["lo"].peers[b.address.key]["allowed-ips"], f"{NETWORK[9]}/32")
         a.carrier.set_peers([Record("b", ("tor:x.onion",))])
         self.assertEqual(a.peers(), set())
 
@@ -187,7 +187,7 @@ class WireguardCarrierTests(TestCase):
         self.assertEqual(moved, [a.carrier.address])
         announced: TunnelAddress = a.address.tunnel_ip
         self.assertNotEqual(announced, NETWORK[1])
-        self.assertEqual((a.tools.devices["lo"].addresses, a.peers()), ({"127.0.201.1"}, set()))
+        self.assertEqual((a.tools.devices["lo"].addresses, a.peers()), ({str(NETWORK[1])}, set()))
         await until(lambda: a.tools.devices["lo"].addresses == {str(announced)} if a.tools.devices else False)
         self.assertEqual(a.peers(), {rival.key})
         a.carrier.set_peers([Record("rival", (f"wireguard:{WgAddress(bytes(32), None, announced)}",))])

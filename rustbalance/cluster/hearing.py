@@ -60,12 +60,12 @@ class Hearing:
 
     def _heartbeat(self, member: Member, heartbeat: Heartbeat, now: float) -> None:
         parts = self._parts
+        parts.learn_revisions(heartbeat.revisions)
         if heartbeat.incarnation < member.incarnation:
             parts.out.append(parts.speech.tell(member, now))
             return
         self._alive(member, heartbeat.incarnation, heartbeat.beat, now)
         told = [entry.id for entry in heartbeat.states if self._news(member.id, entry, now)]
-        parts.learn_revisions(heartbeat.revisions)
         if (heartbeat.incarnation, heartbeat.beat) > member.spoke:
             member.spoke = (heartbeat.incarnation, heartbeat.beat)
             news = heartbeat.publisher in (None, member.id) or heartbeat.publisher in told

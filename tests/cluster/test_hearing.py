@@ -1,5 +1,6 @@
 """Tests for L{rustbalance.cluster.hearing}: one node, and what others say to it."""
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -117,8 +118,11 @@ class HearingTests(SynchronousTestCase):
         self.assertEqual(member(self.parts, "b").evidence, (1000, 9))
 
     def test_corrects_an_earlier_incarnation(self) -> None:
-        """A node that is behind its own incarnation is told of it, and otherwise not heard."""
+        """A node that is behind its own incarnation is told of it, and otherwise not heard, but for used counters."""
         self.hear("a", heartbeat(5, incarnation=4))
+        used = msgspec.structs.replace(heartbeat(9, incarnation=3), revisions={"ab" * 32: 7})
+        self.hear("a", used)
+        self.assertEqual(self.parts.revisions.known(), {"ab" * 32: 7})
         ((to, answer),) = self.hear("a", heartbeat(9, incarnation=3, drained=True))
         assert isinstance(answer, Heartbeat)
         self.assertEqual((to, answer.states), ("a", (PeerState("a", 4, State.JOINING, 5),)))

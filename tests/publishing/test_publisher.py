@@ -206,6 +206,22 @@ class FollowTests(PublisherTestCase):
         self.assertEqual(len(self.node.tor.posted), self.posts)
         self.assertIn("left alone", " ".join(self.node.publisher.problems()))
 
+    def test_refused_while_others_may_know_more(self) -> None:
+        """What a directory holds is not outbid by a node that does not know it to be worse; it is once it does."""
+        directory = self.seat.directories[2]
+        self.node.deaf.add(directory)
+        self.node.publisher.publish_sources({"beta/primary": inner(21, 22, 23, hours=HOURS)}, Answer.CERTAIN)
+        self.node.settle()
+        planted = self.node.plant(directory, self.seat, 20_000_000)
+        self.node.deaf.clear()
+        self.node.publisher.publish_sources({}, Answer.UNKNOWN)
+        self.node.later(300, 1.0)
+        self.assertGreater(self.node.refused, 0)
+        self.assertEqual(self.node.revision(directory, self.seat), planted)
+        self.node.publisher.publish_sources({"beta/primary": inner(31, 32, 33, hours=HOURS)}, Answer.CERTAIN)
+        self.node.later(300, 1.0)
+        self.assertGreater(self.node.revision(directory, self.seat), planted)
+
     def test_published_over(self) -> None:
         """When another node turns out to have published after us, we publish again, above its counter."""
         revision = self.node.revision(self.seat.directories[0], self.seat)

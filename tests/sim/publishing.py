@@ -136,8 +136,10 @@ class Publishing:
                 for directory in directories:
                     delay = 0.1 + 0.9 * self._random.random()
                     self._agenda.after(delay, self._upload, self._life, directory, self._texts[blinded])
-            case Raise(_, blinded, lead):
+            case Raise(_, blinded, lead) if self._schedule.answer(self._clock()) is Answer.CERTAIN:
                 self._raise(blinded, lead)
+            case Raise(_, blinded):
+                self._do(self._uploads.not_raised(blinded, self._clock()))
             case Reached(blinded):
                 self._schedule.urgency.confirmed(blinded, self._clock())
             case Outcome(progress) if progress.hopeless:

@@ -77,9 +77,11 @@ class World:
         """
         An operator tells ``node`` that ``subject`` is gone for good; nobody may know it then.
 
-        Two sides of a partition that forget each other are two clusters, so this operator does not.
+        Two sides of a partition that forget each other are two clusters, and so are two nodes of which one has
+        forgotten the other, and that one has never heard of it; this operator does neither.
         """
-        if subject.disk.state is None or subject.disk.state.forgotten:
+        kept = subject.disk.state
+        if kept is None or kept.forgotten or node.name not in {record.id for record in kept.records}:
             return
         record = node.core._parts.table.get(subject.name)
         assert record is not None

@@ -3,7 +3,7 @@ All drills against one network, two at a time, then the page: C{python -m tests.
 
 The page docs/reliability.md is written only when all of them ran and passed. Options for trial stand in TRIAL_ARGS.
 Most of the time of a drill is waiting, so two fit on two cores; with DRILL_WORKERS=1 there is one after the other, and
-each row is seen as it comes.
+each row is seen as it comes, not at the end.
 """
 
 import os
@@ -20,6 +20,8 @@ from tests.drills.records import page, read
 from tests.live.network import SHARED, VARIABLE, NetworkFailed
 
 WORKERS = 2
+ALONE = "tests.drills.test_drill_pair"
+"""Its visitors come twice a second, and may not be disturbed by what others do to the network's client."""
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
 
 
@@ -28,7 +30,7 @@ def conditions() -> str:
     tor = subprocess.run(("tor", "--version"), capture_output=True, text=True, check=True).stdout
     version = tor.split()[2].rstrip(".")
     system = f"tor {version} and Python {platform.python_version()} on {os.cpu_count()} cores"
-    return f"Measured with {system}, with so many drills at a time: {workers()}."
+    return f"Measured with {system}, up to {workers()} drills at a time."
 
 
 def workers() -> int:
@@ -36,8 +38,24 @@ def workers() -> int:
     return int(os.environ.get("DRILL_WORKERS", WORKERS))
 
 
+def groups() -> list[list[str]]:
+    """Return what is run at a time: all that was asked for, or else first what is to be alone, then the rest."""
+    if sys.argv[1:]:
+        return [sys.argv[1:]]
+    names = sorted(f"tests.drills.{path.stem}" for path in Path(__file__).parent.glob("test_*.py"))
+    return [[ALONE], [name for name in names if name != ALONE]]
+
+
+def run(tests: list[str], environment: dict[str, str]) -> int:
+    """Let trial run these, a single one as it is, more than one two at a time; return its exit status."""
+    several = [f"-j{workers()}"] if len(tests) > 1 and workers() > 1 else []
+    options = [*several, *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
+    command = [sys.executable, "-m", "twisted.trial", *options, *tests]
+    return subprocess.call(command, env={**os.environ, **environment})
+
+
 def main() -> int:
-    """Boot the network, run trial, and return its exit status; without a network nothing has been tested: 1."""
+    """Boot the network, run trial, and return an exit status; without a network nothing has been tested: 1."""
     try:
         network = SHARED.state()
     except NetworkFailed as failed:
@@ -45,12 +63,12 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as directory:
         rows = Path(directory) / "rows"
-        several = [f"-j{workers()}"] if workers() > 1 else []
-        options = [*several, *shlex.split(os.environ.get("TRIAL_ARGS", ""))]
-        command = [sys.executable, "-m", "twisted.trial", *options, *(sys.argv[1:] or ["tests.drills"])]
-        status = subprocess.call(command, env={**os.environ, VARIABLE: network.directory, ROWS: str(rows)})
+        environment = {VARIABLE: network.directory, ROWS: str(rows)}
+        status = max(run(tests, environment) for tests in groups())
+        text = page(read(rows), conditions())
+        print(text)
         if status == 0 and not sys.argv[1:]:
-            write_atomically(PAGE, page(read(rows), conditions()).encode(), mode=0o644)
+            write_atomically(PAGE, text.encode(), mode=0o644)
     return status
 
 

@@ -27,7 +27,7 @@ VISITORS, ALL, LESS = 2, 9, 6
 TAKEN_OVER, UNITED, STARTED = 15.0, 20.0, 60.0
 #: Seconds after which a node that is not heard is looked for anew; until a lease is given away for want of Tor; and
 #: until all is one again when it is there.
-SILENT, GIVEN_AWAY, RETURNED = 25.0, 240.0, 180.0
+SILENT, GIVEN_AWAY, RETURNED = 45.0, 240.0, 180.0
 #: The most visits that may fail: who was sent to a node that hangs, or that hears nothing any more, gets no error but
 #: waits, and 30 seconds are soon over; a node that has lost Tor stays in the descriptor, as nobody can tell.
 FEW, SOME = 0.02, 0.1
@@ -135,7 +135,7 @@ class ClusterDrills(MachinesTestCase):
         await self.wait(Drill(3, "the publisher's cable is pulled", OTHERS, TAKEN_OVER), began, self.taken_over(name))
         rest = [member for member in self.members.values() if member.name != name]
         words = f"node {name} is not heard: the way to it is being looked for anew"
-        drill = Drill(50, "a node is not heard", "the way to it is looked for anew", SILENT + 10)
+        drill = Drill(50, "a node is not heard", "the way to it is looked for anew", SILENT)
         await self.until("it is looked for", lambda _: all(words in one.log for one in rest), SILENT + 30)
         drill.mended(self, began)
         began = reactor.seconds()

@@ -45,7 +45,6 @@ class ExternalDrills(ExternalPairTestCase):
 
     async def restarted(self, injected: str, number: signal.Signals) -> None:
         """Send it a signal; the command is run once."""
-        await self.visitors.client.forget()
         before, began = len(self.restarts), reactor.seconds()
         self.hit("default", number)
         await self.node.until(lambda now: now.pair is not None and now.pair.active == "standby", 15.0)

@@ -14,10 +14,34 @@ from typing import Any
 from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.protocols.portforward import ProxyFactory
 
+from rustbalance.life import pause
 from tests.live.namespaces import ROOT, Broken, Machine, spawn
 
 LOOPBACK = "127.0.0.1"
 OURS = 3
+
+
+class Door(ProxyFactory):
+    """One port; it knows who came in."""
+
+    noisy = False
+
+    def __init__(self, port: int) -> None:
+        super().__init__(LOOPBACK, port)
+        self.visitors: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Let somebody in."""
+        visitor = super().buildProtocol(addr)
+        self.visitors.append(visitor)
+        return visitor
+
+    def shut(self) -> None:
+        """Put everybody out: who was cut off meanwhile would never go."""
+        for visitor in self.visitors:
+            for side in (visitor, visitor.peer):
+                if side is not None and side.transport is not None and side.connected:
+                    side.transport.abortConnection()
 
 
 class Doors:
@@ -26,20 +50,24 @@ class Doors:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._ports: list[Any] = []
+        self._doors: list[Door] = []
 
     async def open(self, machine: Machine, ports: list[int]) -> None:
         """Have C{ports} inside lead to those of the host."""
         for inside in await handed_out(machine, ports):
             with inside:
-                factory = ProxyFactory(LOOPBACK, inside.getsockname()[1])
-                factory.noisy = False
+                door = Door(inside.getsockname()[1])
                 inside.setblocking(False)
-                self._ports.append(self._reactor.adoptStreamPort(inside.fileno(), socket.AF_INET, factory))
+                self._doors.append(door)
+                self._ports.append(self._reactor.adoptStreamPort(inside.fileno(), socket.AF_INET, door))
 
     async def close(self) -> None:
         """Let nobody in any longer."""
         ports, self._ports = self._ports, []
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        for door in self._doors:
+            door.shut()
+        await pause(self._reactor, 0.1)
 
 
 async def handed_out(machine: Machine, ports: list[int]) -> list[socket.socket]:

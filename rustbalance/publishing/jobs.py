@@ -140,7 +140,10 @@ class Jobs:
         return replace(built, left_out=what.left_out)
 
     async def raise_counter(self, command: Raise) -> None:
-        """Build a descriptor that was refused again, with a higher counter."""
+        """Build a descriptor that was refused again, with a higher counter; not when what is there may be better."""
+        if self.schedule.answer(self.now()) is not when.Answer.CERTAIN:
+            self.do(self.uploads.not_raised(command.blinded, self.now()))
+            return
         refused = self.texts.get(command.blinded)
         plan = self.ring.plan
         try:

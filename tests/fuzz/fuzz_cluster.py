@@ -1,7 +1,7 @@
 """
 Throws bytes at every door through which another node's bytes come in.
 
-    python3.12 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris msgspec pynacl cryptography
+    python3.12 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris hypothesis msgspec pynacl cryptography
     /tmp/fuzz/bin/python -m tests.fuzz.fuzz_cluster CORPUS_DIRECTORY -max_total_time=600
 
 The first byte says which door: a message, a frame from anybody, what is in a good frame of a member, of a stranger or

@@ -243,7 +243,7 @@ class Publisher(Service):
             case Publish(reason):
                 self._publishing.spawn("publishing", self._jobs.publish(reason))
             case Raise(_, blinded) if self._schedule.answer(self._now()) is not Answer.CERTAIN:
-                self._do(self._uploads.not_raised(blinded, self._now()))  # what is there may be better than ours
+                self._do(self._uploads.withheld(blinded, self._now()))
             case Raise():
                 self._publishing.spawn("raising a revision counter", self._jobs.raise_counter(command))
 

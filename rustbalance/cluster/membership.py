@@ -125,16 +125,19 @@ class Membership:
         Somebody has heard nothing of it since that beat, or since it said goodbye; return whether we believe it.
 
         We do if we know no better and miss it ourselves, so that one bad path does not kill it for everybody. One that
-        we never knew alive is nobody whom we have lost. That a dead one had lived to that beat brings it back no more.
+        we never knew alive is nobody whom we have lost. That one which has died on us had lived to that beat brings it
+        back no more.
         """
         if (incarnation, beat) < member.evidence:
             return False
-        unheard = member.state is State.JOINING and member.heard == NEVER
-        believed = unheard or now - member.missed_since() >= self._timeout / 2
-        if member.state is State.DEAD or believed:
-            member.incarnation, member.beat = incarnation, beat
-        if member.state is State.DEAD or not believed:
+        unheard = member.heard == NEVER
+        if member.state is State.DEAD:
+            if not unheard:
+                member.incarnation, member.beat = incarnation, beat
             return False
+        if not (unheard and member.state is State.JOINING) and now - member.missed_since() < self._timeout / 2:
+            return False
+        member.incarnation, member.beat = incarnation, beat
         strange = unheard and not member.known_before
         member.state, member.dead_since = State.DEAD, NEVER if strange else now
         return True

@@ -142,7 +142,7 @@ class Jobs:
     async def raise_counter(self, command: Raise) -> None:
         """Build a descriptor that was refused again, with a higher counter; not when what is there may be better."""
         if self.schedule.answer(self.now()) is not when.Answer.CERTAIN:
-            self.do(self.uploads.not_raised(command.blinded, self.now()))
+            self.do(self.uploads.withheld(command.blinded, self.now()))
             return
         refused = self.texts.get(command.blinded)
         plan = self.ring.plan

@@ -99,6 +99,13 @@ class Uploads:
             track.redirect(directories)
         return self.wake(now)
 
+    def withheld(self, blinded: bytes, now: Moment) -> list[Command]:
+        """What others have published may be better than the refused text, which is tried again as often as need be."""
+        track = self._track(blinded)
+        if track is not None and track.raising:
+            track.raises -= 1
+        return self.not_raised(blinded, now)
+
     def raised(self, blinded: bytes, revision: int, now: Moment) -> list[Command]:
         """The text exists with a higher counter: those who refused the old one get it."""
         track = self._track(blinded)

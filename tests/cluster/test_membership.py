@@ -82,6 +82,14 @@ class MembershipTests(SynchronousTestCase):
         self.assertTrue(self.members.hear(self.a, 2, 7, 9.2))
         self.assertIs(self.state(9.2), State.HEALTHY)
 
+    def test_verdict_on_one_that_we_never_heard(self) -> None:
+        """One that was dead when we started may have begun to count anew since: word of its death hides nothing."""
+        self.members.recall("a", 100, 0.0, alive=False)
+        (self.a,) = self.members
+        self.assertFalse(self.members.accuse(self.a, 1, 9, 9.0))
+        self.assertTrue(self.members.hear(self.a, 1, 1, 9.1))
+        self.assertIs(self.state(9.1), State.HEALTHY)
+
     def test_verdict_that_is_not_believed(self) -> None:
         """What others say of one that we have just heard takes nothing from its next sign of life."""
         self.members.hear(self.a, 2, 5, 1.0)

@@ -218,6 +218,16 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(self.uploads.due(), at(10).mono)
         self.assertEqual(posts(self.uploads.wake(at(10))), [(FIRST, 7, (A,))])
 
+    def test_withheld(self) -> None:
+        """A text that was not to outbid others is tried again and again, and may outbid them whenever that changes."""
+        self.uploads.publish(Seat.FIRST, FIRST, 7, (A,), START)
+        for round_ in range(3 * len(LEADS)):
+            now = at(1000.0 * round_)
+            self.uploads.wake(now)
+            self.assertEqual(self.uploads.failed(A, FIRST, REJECTED, now), [Raise(Seat.FIRST, FIRST, 0.0)])
+            self.uploads.withheld(FIRST, now)
+        self.assertGreater(self.uploads.due() or 0.0, now.mono)
+
     def test_not_settled_while_raising(self) -> None:
         """A refusal that is being answered is no outcome yet, as long as enough others may take the counter."""
         self.uploads.publish(Seat.FIRST, FIRST, 7, (A, B), START)

@@ -112,6 +112,7 @@ class SimulatedNode:
             lambda directory, text: self.world.store(self, directory, text),
             lambda text, again: self.world.oracle.built(self, text, again=again),
             self.disk.revisions,
+            self.world.refresh,
         )
         self.world.oracle.booted(self)
         self.world.gone.discard(self.name)

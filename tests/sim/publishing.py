@@ -5,6 +5,7 @@ Owns: what a node that publishes does. In: sources, certainty, answers of direct
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 
@@ -39,7 +40,8 @@ class Publishing:
     Publishes while ``active``, as far as that is certain.
 
     ``floor`` returns the highest counter that anybody is known to have used for a blinded key; ``used`` is told of
-    ours; ``store`` is what directories do; ``built`` is told of each text; ``kept`` are our own last counters, on disk.
+    ours; ``store`` is what directories do; ``built`` is told of each text; ``kept`` are our own last counters, on disk;
+    ``refresh``: seconds after which all is published again.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Publishing:
         store: Store,
         built: Callable[[Text, bool], None],
         kept: dict[bytes, int],
+        refresh: float,
     ) -> None:
         self._name = name
         self._agenda = agenda
@@ -63,8 +66,9 @@ class Publishing:
         self._store = store
         self._built = built
         backoff = exponential(SETTINGS.retry_least, SETTINGS.retry_most, random.random)
-        self._schedule = Schedule(SETTINGS, backoff)
-        self._uploads = Uploads(SETTINGS, backoff)
+        settings = replace(SETTINGS, refresh_interval_secs=refresh)
+        self._schedule = Schedule(settings, backoff)
+        self._uploads = Uploads(settings, backoff)
         self._offers = Offers()
         self._sources: set[str] = set()
         self._texts: dict[bytes, Text] = {}
@@ -139,7 +143,7 @@ class Publishing:
             case Raise(_, blinded, lead) if self._schedule.answer(self._clock()) is Answer.CERTAIN:
                 self._raise(blinded, lead)
             case Raise(_, blinded):
-                self._do(self._uploads.not_raised(blinded, self._clock()))
+                self._do(self._uploads.withheld(blinded, self._clock()))
             case Reached(blinded):
                 self._schedule.urgency.confirmed(blinded, self._clock())
             case Outcome(progress) if progress.hopeless:

@@ -20,6 +20,8 @@ SETTLING = 25.0
 """Seconds of good weather after which nobody dies or takes over any more."""
 STORM_SETTINGS = ClusterSettings(points_lifetime=10.0)
 """An hour is too long for a short story."""
+REFRESH = 40.0
+"""So are ten minutes: what a publisher that died at once has put over the union is replaced with the next refresh."""
 
 
 class Weather:
@@ -55,6 +57,9 @@ class Weather:
                 node.resume()
         dead = [node for node in world.nodes if not node.up]
         may_rest = random.randint(0, (len(world.nodes) - 1) // 2)
+        if world.forgetful:  # whoever still knew both of two nodes that do not know each other is needed
+            dead.sort(key=lambda node: node.name not in world.gone)
+            may_rest = min(may_rest, len(world.gone))
         for node in dead[may_rest:]:
             self._return(node)
         if not any(map(_remembers, world.up())):
@@ -190,7 +195,7 @@ def live_through(seed: int, nodes: int = 7, storm: float = STORM, story: list[st
     pairs = [(one, other) for one in range(old) for other in range(one)]
     priorities = [100 + (seed + place) % 3 for place in range(nodes)]
     world = World(seed, nodes, STORM_SETTINGS, pairs, priorities)
-    world.agenda.story = story
+    world.agenda.story, world.refresh = story, REFRESH
     weather = Weather(world)
     world.boot_all(old)
     for newcomer in world.nodes[old:]:

@@ -17,7 +17,7 @@ from tests.sim.events import Agenda
 from tests.sim.network import Network
 from tests.sim.node import SimulatedNode
 from tests.sim.oracle import Oracle
-from tests.sim.publishing import LIMIT
+from tests.sim.publishing import LIMIT, SETTINGS
 
 Edge = tuple[int, int]
 
@@ -46,7 +46,9 @@ class World:
         self.directories = Directories()
         self.oracle = Oracle(self)
         chosen = list(priorities) if priorities is not None else [100] * count
+        self.refresh = SETTINGS.refresh_interval_secs
         self.gone: set[str] = set()
+        self.forgetful = False
         self.nodes = [SimulatedNode(f"node-{number:02}", self, chosen[number]) for number in range(count)]
         for node in self.nodes:
             self.network.deliver[node.name] = node.receive
@@ -85,6 +87,7 @@ class World:
             return
         record = node.core._parts.table.get(subject.name)
         assert record is not None
+        self.forgetful = True
         if node.forget(subject) and not subject.up and record.incarnation == subject.core.record.incarnation:
             self.gone.add(subject.name)
 

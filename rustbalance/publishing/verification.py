@@ -159,7 +159,14 @@ class Round:
         standing = self.standings.get(seat.blinded_public)
         if standing is not None and highest is not None:
             standing = replace(standing, highest=max(standing.highest, highest.get(seat.blinded_public, 0)))
-        return (judge(seat, each, standing, self.answers.get(each)) for each in seat.directories)
+        return (self._judged(seat, each, standing) for each in seat.directories)
+
+    def _judged(self, seat: SeatPlan, directory: str, standing: Standing | None) -> DirectoryRow:
+        """Judge a directory by its answer; one that was asked for the other descriptor, at a rotation, was not asked."""
+        answer = self.answers.get(directory)
+        if answer is not None and any(answer.blinded == _key(other) for other in self.plan if other is not seat):
+            return believe(seat, directory, standing if self.publishes else None, emptied=False)
+        return judge(seat, directory, standing, answer)
 
     def _other_rows(self, seat: SeatPlan) -> Iterator[DirectoryRow]:
         emptied = {row.directory for row in self._asked_rows() if row.finding is Finding.MISSING}

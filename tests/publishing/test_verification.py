@@ -149,6 +149,12 @@ class RoundTests(SynchronousTestCase):
         self.assertEqual(set(findings(rows, Seat.SECOND).values()), {Finding.VERIFIED})
         self.assertEqual(set(findings(rows, Seat.FIRST).values()), {Finding.CONFIRMED})
 
+    def test_period_changes_meanwhile(self) -> None:
+        """Who was asked for the other descriptor, as the Tor that asks had gone on to it, was not asked for this one."""
+        self.round.take([*(gave(each, 7) for each in (A, B, C)), gave(D, 7, PLAN.second)])
+        self.assertEqual(findings(self.rows())["D"], Finding.CONFIRMED)
+        self.assertEqual((self.round.doubtful(), lost(self.rows(), PLAN.first)), ((), ()))
+
     def test_no_period_of_ours(self) -> None:
         """A Tor that is in none of our periods tells nothing."""
         self.round.take(DescriptorFetchFailed(ADDRESS, each, "x" * 43, "NOT_FOUND") for each in ALL)

@@ -162,7 +162,7 @@ class Round:
         return (self._judged(seat, each, standing) for each in seat.directories)
 
     def _judged(self, seat: SeatPlan, directory: str, standing: Standing | None) -> DirectoryRow:
-        """Judge a directory by its answer; one that was asked for the other descriptor, at a rotation, was not asked."""
+        """Judge a directory by its answer; at a rotation one may have been asked for the other descriptor."""
         answer = self.answers.get(directory)
         if answer is not None and any(answer.blinded == _key(other) for other in self.plan if other is not seat):
             return believe(seat, directory, standing if self.publishes else None, emptied=False)

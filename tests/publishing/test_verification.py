@@ -150,7 +150,7 @@ class RoundTests(SynchronousTestCase):
         self.assertEqual(set(findings(rows, Seat.FIRST).values()), {Finding.CONFIRMED})
 
     def test_period_changes_meanwhile(self) -> None:
-        """Who was asked for the other descriptor, as the Tor that asks had gone on to it, was not asked for this one."""
+        """Who was asked for the other descriptor, as the Tor that asks went on to it, was not asked for this."""
         self.round.take([*(gave(each, 7) for each in (A, B, C)), gave(D, 7, PLAN.second)])
         self.assertEqual(findings(self.rows())["D"], Finding.CONFIRMED)
         self.assertEqual((self.round.doubtful(), lost(self.rows(), PLAN.first)), ((), ()))

@@ -104,7 +104,7 @@ class ClusterDrills(MachinesTestCase):
         await self.wait(Drill(1, "the publisher is killed", OTHERS, TAKEN_OVER), began, self.taken_over(lost.name))
         began = reactor.seconds()
         lost.start()
-        await self.wait(Drill(1, "the killed one is started", ONE, STARTED), began, self.united)
+        await self.wait(Drill(2, "the killed one is started", ONE, STARTED), began, self.united)
         await self.all_is_well()
 
     async def hung_and_woken(self) -> None:
@@ -114,11 +114,11 @@ class ClusterDrills(MachinesTestCase):
         lost.signal(signal.SIGSTOP)
         self.hung = {lost.name}
         self.addCleanup(self.wake, lost)
-        await self.wait(Drill(2, "the publisher hangs", OTHERS, TAKEN_OVER), began, self.taken_over(lost.name))
+        await self.wait(Drill(3, "the publisher hangs", OTHERS, TAKEN_OVER), began, self.taken_over(lost.name))
         await pause(reactor, 5.0)
         began = reactor.seconds()
         self.wake(lost)
-        await self.wait(Drill(2, "the hung one goes on", ONE, UNITED), began, self.united)
+        await self.wait(Drill(4, "the hung one goes on", ONE, UNITED), began, self.united)
         await self.all_is_well()
 
     def wake(self, member: Member) -> None:
@@ -132,7 +132,7 @@ class ClusterDrills(MachinesTestCase):
         name = await self.lead()
         machine, began = self.machine_of[name], reactor.seconds()
         await self.switch.cut(machine)
-        await self.wait(Drill(3, "the publisher's cable is pulled", OTHERS, TAKEN_OVER), began, self.taken_over(name))
+        await self.wait(Drill(5, "the publisher's cable is pulled", OTHERS, TAKEN_OVER), began, self.taken_over(name))
         rest = [member for member in self.members.values() if member.name != name]
         words = f"node {name} is not heard: the way to it is being looked for anew"
         drill = Drill(50, "a node is not heard", "the way to it is looked for anew", SILENT)
@@ -140,7 +140,7 @@ class ClusterDrills(MachinesTestCase):
         drill.mended(self, began)
         began = reactor.seconds()
         await self.switch.mend(machine)
-        await self.wait(Drill(3, "the cable is put back", ONE, UNITED), began, self.united)
+        await self.wait(Drill(6, "the cable is put back", ONE, UNITED), began, self.united)
         await self.all_is_well()
 
     async def test_severed_and_moved(self) -> None:
@@ -166,7 +166,7 @@ class ClusterDrills(MachinesTestCase):
             return publisher(found) not in (None, name) and published_points(found) >= LESS
 
         repair = "it finds that it cannot publish, and gives the lease away: another node has published"
-        drill = Drill(4, "the publisher loses Tor, and there is something to publish", repair, GIVEN_AWAY)
+        drill = Drill(7, "the publisher loses Tor, and there is something to publish", repair, GIVEN_AWAY)
         await self.wait(drill, began, given_away)
         await machine.run("ip", "link", "set", "lo", "up")
         await self.until(ONE, self.united, RETURNED)

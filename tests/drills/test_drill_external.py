@@ -34,8 +34,8 @@ class ExternalDrills(ExternalPairTestCase):
         self.visits = Pace(lambda: self.visitors.fetch(self.node.onion_address), 0.5)
         self.visits.begin()
         self.addCleanup(lambda: deferred(self.visits.end()))
-        await self.restarted("a Tor of the system hangs (SIGSTOP)", signal.SIGSTOP)
-        await self.restarted("a Tor of the system is killed (SIGKILL)", signal.SIGKILL)
+        await self.restarted(17, "a Tor of the system hangs (SIGSTOP)", signal.SIGSTOP)
+        await self.restarted(18, "a Tor of the system is killed (SIGKILL)", signal.SIGKILL)
         await self.another_password()
         await self.does_not_stay()
 
@@ -43,14 +43,14 @@ class ExternalDrills(ExternalPairTestCase):
         """Return how one of them is."""
         return next(tor for tor in status.instances if tor.name == name)
 
-    async def restarted(self, injected: str, number: signal.Signals) -> None:
+    async def restarted(self, drill: int, injected: str, number: signal.Signals) -> None:
         """Send it a signal; the command is run once."""
         before, began = len(self.restarts), reactor.seconds()
         self.hit("default", number)
         await self.node.until(lambda now: now.pair is not None and now.pair.active == "standby", 15.0)
         await self.ready()
         visits, failed = len(self.visits.since(began)), len(self.visits.failures(began))
-        Drill(22, injected, RESTARTED, BACK).mended(self, began, visits=visits, failed=failed)
+        Drill(drill, injected, RESTARTED, BACK).mended(self, began, visits=visits, failed=failed)
         self.assertEqual(self.restarts[before:], ["default"])
 
     async def another_password(self) -> None:
@@ -67,12 +67,12 @@ class ExternalDrills(ExternalPairTestCase):
 
         await self.node.until(refused, FOUND + 30)
         repair = "the status says so; a restart would not help, and none is tried"
-        Drill(23, "a Tor wants a password that we have not", repair, FOUND).mended(self, began)
+        Drill(19, "a Tor wants a password that we have not", repair, FOUND).mended(self, began)
         torrc.write_text(text)
         began = reactor.seconds()
         await self.by_hand("standby")
         await self.ready()
-        Drill(23, "its operator has put that right", "it is taken back, and gets its service", BACK).mended(self, began)
+        Drill(20, "its operator has put that right", "it is taken back, and gets its service", BACK).mended(self, began)
         self.assertEqual(self.restarts[before:], ["standby", "standby"], "those two were by hand")
 
     async def by_hand(self, name: str) -> None:
@@ -92,10 +92,10 @@ class ExternalDrills(ExternalPairTestCase):
 
         await self.node.until(given_up, GIVEN_UP + 30)
         repair = "after three restarts in five minutes an error says what to do"
-        Drill(24, "a Tor of the system does not stay", repair, GIVEN_UP).mended(self, began)
+        Drill(21, "a Tor of the system does not stay", repair, GIVEN_UP).mended(self, began)
         self.assertEqual(self.restarts[2:].count("default"), 3)
         torrc.write_text(text)
         began = reactor.seconds()
         await self.by_hand("default")
         await self.ready()
-        Drill(24, "its operator has mended and started it", "it is taken back by itself", BACK).mended(self, began)
+        Drill(22, "its operator has mended and started it", "it is taken back by itself", BACK).mended(self, began)

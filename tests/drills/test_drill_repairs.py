@@ -27,17 +27,17 @@ CANARY = "\n".join(("[canary]", "enabled = true", "startup_delay_secs = 5", "int
 #: Seconds until a node has started, and until one that was left alone is well.
 STARTED_WITHIN, WELL_WITHIN = 120.0, 60.0
 RESTARTED = "it is started anew and its points are published"
-HUNG = Drill(20, "the only Tor hangs (SIGSTOP)", RESTARTED, 60.0)
-KILLED = Drill(20, "the only Tor is killed (SIGKILL)", RESTARTED, 45.0)
-SILENT = Drill(20, "the only Tor is killed, and something silent sits at its control socket", RESTARTED, 45.0)
-WIPED = Drill(20, "the only Tor is killed, and all its files are gone", RESTARTED, 45.0)
+HUNG = Drill(11, "the only Tor hangs (SIGSTOP)", RESTARTED, 60.0)
+KILLED = Drill(12, "the only Tor is killed (SIGKILL)", RESTARTED, 45.0)
+SILENT = Drill(13, "the only Tor is killed, and something silent sits at its control socket", RESTARTED, 45.0)
+WIPED = Drill(14, "the only Tor is killed, and all its files are gone", RESTARTED, 45.0)
 SEVERED = Drill(
-    20,
+    15,
     "Tor answers, but is told to leave the network (DisableNetwork 1; a visit every 2 s)",
     "three visits fail, no point stands: it is started anew and its points are published",
     90.0,
 )
-DAEMON = Drill(21, "the daemon is killed (SIGKILL) and started again by the service manager", "all is as it was", 45.0)
+DAEMON = Drill(16, "the daemon is killed (SIGKILL) and started again by the service manager", "all is as it was", 45.0)
 
 
 def tor_of(status: NodeStatus, name: str = "primary") -> InstanceStatus:
@@ -45,9 +45,14 @@ def tor_of(status: NodeStatus, name: str = "primary") -> InstanceStatus:
     return next(tor for tor in status.instances if tor.name == name)
 
 
-def counters(status: NodeStatus) -> list[int]:
-    """Return the counters of both descriptors."""
-    return [one.revision or 0 for one in status.descriptors]
+def counters(status: NodeStatus) -> dict[int, int]:
+    """Return the counters of both descriptors, by the time periods that they are for."""
+    return {one.period: one.revision or 0 for one in status.descriptors}
+
+
+def higher(new: dict[int, int], old: dict[int, int]) -> bool:
+    """Is each counter higher than that of the same period? A period may have ended meanwhile."""
+    return len(new) == 2 and all(new[period] > old[period] for period in new.keys() & old.keys())
 
 
 def whole(status: NodeStatus) -> bool:
@@ -95,15 +100,9 @@ class LoneNodeTestCase(NodeTestCase):
         """Wait until another Tor serves and its points are published; then see a visitor get a page."""
 
         def anew(status: NodeStatus) -> bool:
-            higher = all(new > old for new, old in zip(counters(status), counters(before), strict=False))
-            other = tor_of(status).pid not in (None, tor_of(before).pid)
-            return (
-                other
-                and tor_of(status).phase == "serving"
-                and status.published
-                and higher
-                and len(status.descriptors) == 2
-            )
+            tor = tor_of(status)
+            serves = tor.pid not in (None, tor_of(before).pid) and tor.phase == "serving"
+            return serves and status.published and higher(counters(status), counters(before))
 
         await self.node.until(anew, drill.bound + 30)
         drill.mended(self, began)

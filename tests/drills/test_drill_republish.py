@@ -32,7 +32,7 @@ from rustbalance.publishing.settings import VerifySettings
 from rustbalance.secrets import Secret
 from rustbalance.tor.control import TorControl, connect
 from tests.drills.drill import Drill
-from tests.drills.test_drill_repairs import CANARY, TOR, LoneNodeTestCase, counters
+from tests.drills.test_drill_repairs import CANARY, TOR, LoneNodeTestCase, counters, higher
 from tests.live.test_publishing import OwnNetworkTestCase, until
 from tests.live.test_verification import INTERVAL, WatchedNode, ended_by_us
 
@@ -82,7 +82,7 @@ class ForeignDrill(LoneNodeTestCase):
         before = counters(await self.well())
         began = reactor.seconds()
         planted = await self.plant()
-        self.assertGreater(planted, max(before))
+        self.assertTrue(higher(planted, before), f"{planted} {before}")
         await self.node.until(failing, 60.0)
 
         def mended(status: NodeStatus) -> bool:
@@ -90,7 +90,7 @@ class ForeignDrill(LoneNodeTestCase):
 
         await self.node.until(mended, FOREIGN.bound + 30)
         FOREIGN.mended(self, began)
-        self.assertGreater(max(counters(await self.well())), planted)
+        self.assertTrue(higher(counters(await self.well()), planted))
         self.assertEqual(self.said("Canary self-test FAILED"), 1)
         self.assertEqual(self.said("the descriptors are being published again"), 1)
         await self.page()
@@ -99,8 +99,8 @@ class ForeignDrill(LoneNodeTestCase):
         """Wait until a visit has passed."""
         await self.node.until(passes, 60.0)
 
-    async def plant(self) -> int:
-        """Do what the other publisher does, at the directories of both descriptors; return its higher counter."""
+    async def plant(self) -> dict[int, int]:
+        """Do what the other publisher does, at the directories of both descriptors; return its counters."""
         control = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", self.network.client.control_port), reactor)
         key = load_master_key(self.directory / "node" / "master.key")
         builder = Builder(key, RevisionStore(self.directory / "other.json"), os.urandom)
@@ -109,12 +109,12 @@ class ForeignDrill(LoneNodeTestCase):
             inner = dead(await self.inner(key, plan))
             builder.prepare(plan)
             wall = clocks().wall
-            used = []
+            used = {}
             for seat in plan:
-                used.append(builder.next_revision(seat, wall + LEAD))
-                text = builder.build(seat, inner, used[-1], wall, 50_000).text
+                used[seat.period.number] = revision = builder.next_revision(seat, wall + LEAD)
+                text = builder.build(seat, inner, revision, wall, 50_000).text
                 await control.post_descriptor(text, key.address, seat.directories)
-            return max(used)
+            return used
         finally:
             control.abandon("that was all")
             builder.wipe()

@@ -31,35 +31,35 @@ class TargetDrills(LoneNodeTestCase):
         await self.node.until(lambda status: status.proxy.target_healthy is True, 20)
         began = reactor.seconds()
         await self.site.stop()
-        await self.down("the site behind the node is killed", began)
+        await self.down(70, "the site behind the node is killed", began)
         began = reactor.seconds()
         await self.site.start(self.target)
-        await self.up("the killed site is started", began)
+        await self.up(71, "the killed site is started", began)
         await self.site.stop()
         began = reactor.seconds()
         silent = reactor.listenUNIX(str(self.target), Factory.forProtocol(Protocol))
         self.addCleanup(silent.stopListening)
-        await self.down("the site behind the node hangs", began)
+        await self.down(72, "the site behind the node hangs", began)
         await silent.stopListening()
         began = reactor.seconds()
         await self.site.start(self.target)
-        await self.up("the site answers again", began)
+        await self.up(73, "the site answers again", began)
         self.assertEqual((self.said("Target is DOWN"), self.said("Target recovered")), (2, 2))
 
-    async def down(self, injected: str, began: float) -> None:
+    async def down(self, drill: int, injected: str, began: float) -> None:
         """Wait until it counts as down, then visit."""
         status = await self.node.until(lambda now: now.proxy.target_healthy is False, DOWN + 30)
-        Drill(70, injected, TOLD, DOWN).mended(self, began)
+        Drill(drill, injected, TOLD, DOWN).mended(self, began)
         self.assertEqual(status.health, Health.DEGRADED)
         self.assertIn("the target does not answer (it is asked again and again)", status.summary)
         visit = await self.visitors.fetch(self.node.onion_address)
         self.assertEqual(visit.status, 503, visit.error)
         self.assertLess(visit.seconds, AT_ONCE)
 
-    async def up(self, injected: str, began: float) -> None:
+    async def up(self, drill: int, injected: str, began: float) -> None:
         """Wait until it counts as up, then visit."""
         await self.node.until(lambda now: now.proxy.target_healthy is True, UP + 30)
-        Drill(71, injected, FOUND, UP).mended(self, began)
+        Drill(drill, injected, FOUND, UP).mended(self, began)
         visit = await self.visitors.fetch(self.node.onion_address)
         self.assertEqual((visit.status, visit.body), (200, PAGE), visit.error)
         await self.well()

@@ -26,6 +26,7 @@ PORT = 51820
 BACK, THROUGH = 30.0, 90.0
 #: Seconds for two nodes to have joined and to hear each other.
 JOINED = 120.0
+WORKER_LOST = ((44, signal.SIGKILL, "is killed (SIGKILL)"), (45, signal.SIGSTOP, "hangs (SIGSTOP)"))
 REBUILT = "the interface is made anew, and the nodes hear each other"
 #: Stands in front of ip(8), and fails where a file says so.
 UNWILLING = """#!/bin/sh
@@ -95,24 +96,26 @@ class TunnelDrills(JoinedTestCase):
         found = [pid for pid in self.broken.tors() if Path(f"/proc/{pid}/comm").read_text().startswith("wireguard-go")]
         return found[0] if found else None
 
-    async def on_two(self, injected: str, *command: str, bound: float = BACK) -> None:
+    async def on_two(self, drill: int, injected: str, *command: str, bound: float = BACK) -> None:
         """Break it by a command on that machine."""
         made, began = self.made(self.broken), reactor.seconds()
         await self.two.run(*command)
-        await self.back(Drill(40, injected, REBUILT, bound), began, made)
+        await self.back(Drill(drill, injected, REBUILT, bound), began, made)
 
     async def test_interface(self) -> None:
         """However it is lost it is back within 30 s, and a tunnel that only looks well is made anew too."""
         await self.joined()
         await self.three_failures()
-        await self.on_two("the tunnel's interface is deleted (ip link del)", "ip", "link", "del", "dev", "wg-rb")
-        await self.on_two("it is set down (ip link set down)", "ip", "link", "set", "dev", "wg-rb", "down")
-        for number in (signal.SIGKILL, signal.SIGSTOP):
+        await self.on_two(42, "the tunnel's interface is deleted (ip link del)", "ip", "link", "del", "dev", "wg-rb")
+        await self.on_two(43, "it is set down (ip link set down)", "ip", "link", "set", "dev", "wg-rb", "down")
+        for drill, number, how in (
+            (44, signal.SIGKILL, "is killed (SIGKILL)"),
+            (45, signal.SIGSTOP, "hangs (SIGSTOP)"),
+        ):
             pid, made, began = self.worker(), self.made(self.broken), reactor.seconds()
             if pid is not None:
                 os.kill(pid, number)
-                how = "is killed (SIGKILL)" if number is signal.SIGKILL else "hangs (SIGSTOP)"
-                await self.back(Drill(40, f"wireguard-go {how}", REBUILT, BACK), began, made)
+                await self.back(Drill(drill, f"wireguard-go {how}", REBUILT, BACK), began, made)
         await self.swallowed()
 
     async def swallowed(self) -> None:
@@ -122,7 +125,7 @@ class TunnelDrills(JoinedTestCase):
         await self.two.run("tc", "qdisc", "replace", "dev", "wg-rb", "root", "blackhole")
         await self.two.run("ip", "route", "del", "local", own, "dev", "wg-rb", "table", "local")
         injected = "the interface is up and swallows everything, both ways"
-        await self.back(Drill(42, injected, "no node is heard: the tunnel is built anew", THROUGH), began, made)
+        await self.back(Drill(46, injected, "no node is heard: the tunnel is built anew", THROUGH), began, made)
         self.assertIn("brings nobody within reach: the tunnel is being built anew (attempt 1)", self.broken.log)
 
     async def three_failures(self) -> None:
@@ -135,7 +138,7 @@ class TunnelDrills(JoinedTestCase):
         said = [line for line in self.broken.log[before:].splitlines() if "interface wg-rb failed" in line]
         levels = [line.partition("#")[2].partition("]")[0] for line in said[:3]]
         self.assertEqual(levels, ["warn", "warn", "error"], said)
-        Drill(41, "the interface is lost and cannot be made", "the third failure is an error in the log", BACK).mended(
+        Drill(40, "the interface is lost and cannot be made", "the third failure is an error in the log", BACK).mended(
             self, began
         )
         began = reactor.seconds()

@@ -34,7 +34,7 @@ GONE = Drill(
     "status says so in one sentence, and what is being done about it",
     60.0,
 )
-RETURNED = Drill(80, "all of it comes back", "both nodes' points are published", 150.0)
+RETURNED = Drill(81, "all of it comes back", "both nodes' points are published", 150.0)
 
 
 def figure(text: str) -> None:

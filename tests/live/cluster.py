@@ -281,7 +281,11 @@ class ClusterTestCase(LiveTestCase):
         """Return the introduction points that the node's Tor has, in the same form."""
         where = UNIXClientEndpoint(reactor, str(member.directory / "state/tor/primary/control.sock"))
         connection = await txtorcon.build_tor_connection(where, build_state=False)
-        text = await connection.get_info_raw(f"hs/service/desc/id/{self.address.label}")
+        text = None
+        while text is None:
+            with suppress(txtorcon.TorProtocolError):  # while it rotates its descriptors Tor has none for a moment
+                text = await connection.get_info_raw(f"hs/service/desc/id/{self.address.label}")
+            await pause(reactor, POLL)
         connection.transport.loseConnection()
         return self._points(text)
 

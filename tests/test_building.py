@@ -12,7 +12,7 @@ from rustbalance.config import load_config
 from rustbalance.provisioning.new_node import create_node
 from rustbalance.proxy.pages import PAGES, LocalAnswer
 from rustbalance.proxy.request import parse_request
-from tests.health.status import node
+from tests.ops.statuses import node
 
 CANARY = parse_request(b"GET /__rustbalance/health HTTP/1.1\r\nHost: m\r\n\r\n")
 

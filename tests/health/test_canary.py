@@ -18,7 +18,7 @@ from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
 from rustbalance.ops.status import NodeStatus
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
-from tests.health.status import cluster, node
+from tests.ops.statuses import cluster, node
 
 PASSED = Outcome(End.PASSED, "200, status=ok", 1.5, "alpha", "primary")
 FAILED = Outcome(End.LATE, "nothing came in time", 30.0)

@@ -12,7 +12,7 @@ from rustbalance.proxy.pages import PAGES, answer_reserved
 from rustbalance.proxy.request import parse_request
 from rustbalance.proxy.resources import ResourceIntercept
 from rustbalance.secrets import Secret
-from tests.health.status import cluster, node
+from tests.ops.statuses import cluster, node
 
 TOKEN = b"optional-bearer-token"
 KEY = token_key(Secret.copy_of(b"the key of the cluster"))

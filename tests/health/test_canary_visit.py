@@ -13,7 +13,7 @@ from rustbalance.proxy.pages import answer_reserved
 from rustbalance.proxy.resources import ResourceIntercept
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
-from tests.health.status import node
+from tests.ops.statuses import node
 from tests.proxy.socks_server import SocksServer
 from tests.proxy.wire import ProxyCase, reactor
 

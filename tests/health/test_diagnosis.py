@@ -11,7 +11,7 @@ from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
 from rustbalance.health.repair import PLANS, Failure
 from rustbalance.health.visits import End
 from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
-from tests.health.status import cluster, descriptor, instance, node
+from tests.ops.statuses import cluster, descriptor, instance, node
 
 SCOUT = replace(instance("scout"), serves_visitors=False)
 

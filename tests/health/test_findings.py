@@ -7,7 +7,7 @@ from rustbalance.health.findings import PATIENCE, Finding, Findings, find
 from rustbalance.health.repair import Failure
 from rustbalance.moment import Moment
 from rustbalance.ops.status import ClusterStatus, NodeStatus
-from tests.health.status import cluster, descriptor, instance, node
+from tests.ops.statuses import cluster, descriptor, instance, node
 
 WELL = node()
 HUNG = node(instances=(instance(phase="waiting", failure="hung"), instance("standby")))

@@ -12,7 +12,7 @@ from rustbalance.moment import Moment
 from rustbalance.proxy.health import TargetHealth
 from rustbalance.tor.failures import TorFailure
 from tests.coordination.memory import Cluster
-from tests.health.status import node
+from tests.ops.statuses import node
 
 
 class Tor:

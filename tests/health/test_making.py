@@ -22,7 +22,7 @@ from rustbalance.proxy.request import parse_request
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
 from rustbalance.tor.failures import ControlLost
-from tests.health.status import instance, node
+from tests.ops.statuses import instance, node
 
 TOKEN = Secret.copy_of(b"a token of the cluster, unguessable")
 CIRCUIT = "5 BUILT $A~a PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED\n"

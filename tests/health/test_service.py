@@ -11,8 +11,8 @@ from rustbalance.health.service import Watch
 from rustbalance.moment import Moment
 from rustbalance.ops.status import NodeStatus
 from rustbalance.tor.events import ClockJumped, ClockSkewed
-from tests.health.status import instance, node
 from tests.health.test_repairs import Performed
+from tests.ops.statuses import instance, node
 
 HUNG = node(instances=(instance(phase="waiting", failure="hung"),))
 

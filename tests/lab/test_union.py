@@ -4,7 +4,8 @@ from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.lab.union import holds, publisher_of, sources, whole
-from tests.lab.statuses import descriptor, instance_status, member_status
+from tests.lab.statuses import descriptor, member_status
+from tests.ops.statuses import instance
 
 BOTH = {"a", "b"}
 A = member_status("a", "a", ("a", "b"), 6)
@@ -41,9 +42,9 @@ class UnionTests(SynchronousTestCase):
 
     def test_a_tor_that_is_not_up(self) -> None:
         """As long as one of their Tors does not serve, they are not complete."""
-        down = structs.replace(B, instances=(instance_status("standby", "bootstrapping"),))
+        down = structs.replace(B, instances=(instance("standby", "bootstrapping"),))
         self.assertFalse(whole([A, down], BOTH))
-        up = structs.replace(B, instances=(instance_status("standby", "serving"),))
+        up = structs.replace(B, instances=(instance("standby", "serving"),))
         self.assertTrue(whole([A, up], BOTH))
 
     def test_wrong_sources(self) -> None:

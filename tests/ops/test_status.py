@@ -7,64 +7,14 @@ from rustbalance.ops.status import (
     ClusterStatus,
     DescriptorStatus,
     Health,
-    InstanceStatus,
-    MemberStatus,
-    MemoryStatus,
     NodeStatus,
-    ProxyStatus,
     judge,
 )
+from tests.ops.statuses import cluster as cluster_status
+from tests.ops.statuses import descriptor, instance, node, proxy
 
-INSTANCE = InstanceStatus(
-    name="primary",
-    mode="managed",
-    phase="serving",
-    bootstrap_percent=100,
-    bootstrap_summary="Done",
-    pid=1,
-    restarts=0,
-    tor_version="0.4.9.11",
-    problem=None,
-)
-DESCRIPTOR = DescriptorStatus(
-    seat="first",
-    period=7,
-    introduction_points=3,
-    revision=9,
-    directories=8,
-    confirmed=8,
-    published=True,
-    age_secs=1.0,
-    problem=None,
-)
-PROXY = ProxyStatus(
-    listening="unix:front.sock",
-    connections_active=0,
-    connections_total=0,
-    requests_total=0,
-    bytes_in=0,
-    bytes_out=0,
-    target_healthy=None,
-)
-CLUSTER = ClusterStatus(
-    me="beta",
-    members=(
-        MemberStatus(id="alpha", state="healthy", priority=100, silent_secs=0.4),
-        MemberStatus(id="beta", state="healthy", priority=101, silent_secs=0.0),
-    ),
-    publisher="alpha",
-    term=3,
-    lease_left_secs=6.5,
-    phase="standby",
-    certainty="certain",
-    sources=("alpha/primary", "beta/primary"),
-    carrier="direct",
-    listening="direct:127.0.0.1:7000",
-    links_up=1,
-    links_down=0,
-    messages_rejected={"replay": 1},
-    problems=(),
-)
+INSTANCE, DESCRIPTOR, PROXY = instance(), descriptor(), proxy()
+CLUSTER = cluster_status("beta", "alpha", alpha="healthy")
 replace = msgspec.structs.replace
 
 
@@ -105,19 +55,7 @@ class JudgeTests(SynchronousTestCase):
 
     def test_status_crosses_the_socket_unchanged(self) -> None:
         """Encoding and decoding give the same picture."""
-        status = NodeStatus(
-            version="0",
-            node_id="a",
-            onion_address="b",
-            health=Health.HEALTHY,
-            problems=("x",),
-            uptime_secs=1.5,
-            instances=(INSTANCE,),
-            descriptors=(DESCRIPTOR,),
-            proxy=PROXY,
-            memory=MemoryStatus(locked=True, locked_bytes=4096),
-            cluster=CLUSTER,
-        )
+        status = node(problems=("x",), health=Health.DEGRADED, cluster=CLUSTER)
         self.assertEqual(msgspec.json.decode(msgspec.json.encode(status), type=NodeStatus), status)
 
 
@@ -152,19 +90,7 @@ class ClusterTests(SynchronousTestCase):
         """Published are points that enough directories confirmed, or that another node sees to."""
 
         def published(*descriptors: DescriptorStatus, cluster: ClusterStatus | None = None) -> bool:
-            return NodeStatus(
-                version="0",
-                node_id="beta",
-                onion_address="b",
-                health=Health.HEALTHY,
-                problems=(),
-                uptime_secs=1.5,
-                instances=(),
-                descriptors=descriptors,
-                proxy=PROXY,
-                memory=MemoryStatus(locked=True, locked_bytes=4096),
-                cluster=cluster,
-            ).published
+            return node(instances=(), descriptors=descriptors, cluster=cluster).published
 
         self.assertTrue(published(DESCRIPTOR))
         self.assertFalse(published(DESCRIPTOR, replace(DESCRIPTOR, published=False), cluster=CLUSTER))

@@ -1,6 +1,7 @@
 """What people read."""
 
 import io
+from functools import partial
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -9,73 +10,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.ops.status import (
     CanaryStatus,
     ClusterStatus,
-    DescriptorStatus,
     Health,
-    InstanceStatus,
-    MemberStatus,
     MemoryStatus,
     NodeStatus,
     PairStatus,
-    ProxyStatus,
     Sighting,
 )
 from rustbalance.ops.status_page import duration, page, size
+from tests.ops import statuses
+from tests.ops.statuses import instance, member
 
 ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
-
-
-def instance(**changes: object) -> InstanceStatus:
-    """Return a Tor that serves."""
-    fine = InstanceStatus(
-        name="primary",
-        mode="managed",
-        phase="serving",
-        bootstrap_percent=100,
-        bootstrap_summary="Done",
-        pid=4242,
-        restarts=0,
-        tor_version="0.4.9.11",
-        problem=None,
-    )
-    return msgspec.structs.replace(fine, **changes)
-
-
-def descriptor(**changes: object) -> DescriptorStatus:
-    """Return a descriptor that all directories hold."""
-    fine = DescriptorStatus(
-        seat="first",
-        period=20045,
-        introduction_points=3,
-        revision=2718281828,
-        directories=8,
-        confirmed=8,
-        published=True,
-        age_secs=83.0,
-        problem=None,
-    )
-    return msgspec.structs.replace(fine, **changes)
+descriptor = partial(statuses.descriptor, period=20045, revision=2718281828, age_secs=83.0)
+PROXY = statuses.proxy(connections_active=2, connections_total=1204, bytes_in=13_000_000, bytes_out=430_000_000)
 
 
 def status(**changes: object) -> NodeStatus:
     """Return the status of a healthy node."""
-    fine = NodeStatus(
+    fine = statuses.node(
         version="0.1.0",
-        node_id="alpha",
         onion_address=ONION,
-        health=Health.HEALTHY,
-        problems=(),
         uptime_secs=7325.0,
-        instances=(instance(),),
         descriptors=(descriptor(), descriptor(seat="second", period=20046)),
-        proxy=ProxyStatus(
-            listening="unix:/tmp/front.sock",
-            connections_active=2,
-            connections_total=1204,
-            requests_total=5310,
-            bytes_in=13_000_000,
-            bytes_out=430_000_000,
-            target_healthy=True,
-        ),
+        proxy=PROXY,
         memory=MemoryStatus(locked=True, locked_bytes=32768),
     )
     return msgspec.structs.replace(fine, **changes)
@@ -83,25 +40,15 @@ def status(**changes: object) -> NodeStatus:
 
 def cluster(**changes: object) -> ClusterStatus:
     """Return a cluster of three, one of which is gone."""
-    fine = ClusterStatus(
-        me="alpha",
-        members=(
-            MemberStatus(id="alpha", state="healthy", priority=100, silent_secs=0.0),
-            MemberStatus(id="beta", state="healthy", priority=101, silent_secs=1.2),
-            MemberStatus(id="gamma", state="dead", priority=102, silent_secs=None),
-        ),
-        publisher="beta",
+    fine = msgspec.structs.replace(
+        statuses.cluster("alpha", "beta", beta="healthy"),
+        members=(member("alpha"), member("beta", silent_secs=1.2), member("gamma", "dead", silent_secs=None)),
         term=4,
         lease_left_secs=6.7,
         phase="standby",
-        certainty="certain",
-        sources=("alpha/primary", "beta/primary"),
-        carrier="direct",
-        listening="direct:127.0.0.1:7000",
         links_up=1,
         links_down=1,
         messages_rejected={"replay": 1234, "unknown_key": 1},
-        problems=(),
     )
     return msgspec.structs.replace(fine, **changes)
 

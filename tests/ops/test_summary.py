@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.ops.status import Health, NodeStatus
 from rustbalance.ops.summary import summarize
-from tests.health.status import cluster, descriptor, instance, node
+from tests.ops.statuses import cluster, descriptor, instance, node
 
 BROKEN = instance(phase="waiting", problem="tor cannot be started: No such file or directory")
 

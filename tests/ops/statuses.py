@@ -1,4 +1,4 @@
-"""The state of a node, as other tests need it."""
+"""The state of a node that is well, and of its parts, for whatever test needs one; a test changes what it is about."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ def instance(name: str = "primary", phase: str = "serving", **changes: Any) -> I
         phase=phase,
         bootstrap_percent=100,
         bootstrap_summary="Done",
-        pid=1,
+        pid=4242,
         restarts=0,
-        tor_version="0.4.8",
+        tor_version="0.4.9.11",
         problem=None,
     )
     return replace(fine, **changes)
@@ -48,14 +48,31 @@ def descriptor(**changes: Any) -> DescriptorStatus:
     return replace(fine, **changes)
 
 
+def proxy(**changes: Any) -> ProxyStatus:
+    """Return a front that listens, with a target that answers."""
+    fine = ProxyStatus(
+        listening="unix:x",
+        connections_active=0,
+        connections_total=0,
+        requests_total=0,
+        bytes_in=0,
+        bytes_out=0,
+        target_healthy=True,
+    )
+    return replace(fine, **changes)
+
+
+def member(name: str, state: str = "healthy", **changes: Any) -> MemberStatus:
+    """Return a node of a cluster."""
+    return replace(MemberStatus(id=name, state=state, priority=100, silent_secs=0.0), **changes)
+
+
 def cluster(me: str = "alpha", publisher: str | None = "alpha", **states: str) -> ClusterStatus:
     """Return a cluster of ``me`` and the others, each with its state; the points of all of them are published."""
     members = {me: "healthy", **states}
     return ClusterStatus(
         me=me,
-        members=tuple(
-            MemberStatus(id=name, state=state, priority=100, silent_secs=0.0) for name, state in members.items()
-        ),
+        members=tuple(member(name, state) for name, state in members.items()),
         publisher=publisher,
         term=1,
         lease_left_secs=5.0,
@@ -82,15 +99,7 @@ def node(**changes: Any) -> NodeStatus:
         uptime_secs=61.7,
         instances=(instance(),),
         descriptors=(descriptor(), descriptor(seat="second", age_secs=7.2)),
-        proxy=ProxyStatus(
-            listening="unix:x",
-            connections_active=0,
-            connections_total=0,
-            requests_total=0,
-            bytes_in=0,
-            bytes_out=0,
-            target_healthy=True,
-        ),
+        proxy=proxy(),
         memory=MemoryStatus(locked=True, locked_bytes=0),
         cluster=None,
     )

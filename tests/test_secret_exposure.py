@@ -57,7 +57,7 @@ ALLOWED = {
     ("secret_files/codings.py", "encode_hex"): "libsodium encodes from page to page",
     ("secret_files/codings.py", "encode_base64"): "libsodium encodes from page to page",
     ("secret_files/inline.py", "read_inline"): "becomes text after every secret in it has been overwritten",
-    ("joining/asking.py", "Asking.connectionMade"): "the kernel sends the join secret from its page",
+    ("joining/asking.py", "Asking.ask"): "the kernel sends the join secret from its page",
     ("health/proof.py", "_proof"): "reads the proof, which is public",
     ("provisioning/passphrase.py", "read_line"): "the kernel reads the passphrase into the page",
     ("config/cluster_keys.py", "_has"): "looks whether one byte occurs, and tells no more",

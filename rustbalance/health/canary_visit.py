@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
-from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
 
 from rustbalance.health.proof import credentials, is_genuine
 from rustbalance.health.visits import End, Outcome
 from rustbalance.life import within
-from rustbalance.proxy.heads import Fields, MalformedMessage, values
-from rustbalance.proxy.reading import ResponseReader
+from rustbalance.proxy.heads import values
+from rustbalance.proxy.question import Answer, NoAnswer, Question
 from rustbalance.proxy.socks import SocksAddress, SocksEndpoint, SocksFailure, SocksUnreachable
 from rustbalance.proxy.socks5 import MEANINGS
 from rustbalance.proxy.stream import QuietFactory
@@ -39,7 +35,7 @@ _ENDS: Final = {
 }
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Claim(msgspec.Struct, frozen=True):
     """As much of a canary's answer as matters here."""
 
     status: str
@@ -65,36 +61,32 @@ async def visit(route: Route, socks: SocksAddress, key: Secret, nonce: bytes, re
     """
     began = reactor.seconds()
     endpoint = SocksEndpoint(reactor, socks, route.host, route.port, f"canary-{nonce.hex()}", route.patience)
-    asking = _Asking(route, credentials(key, nonce))
+    question = _Visit(route, credentials(key, nonce))
     try:
-        status, fields, body = await within(route.patience, reactor, _asked(endpoint, asking))
-        end, detail, answer = _judged(status, body)
-    except (DeadlinePassed, SocksFailure, _NoAnswer) as error:
+        answer = await within(route.patience, reactor, _asked(endpoint, question))
+    except (DeadlinePassed, SocksFailure, NoAnswer) as error:
         return Outcome(*_ended(error), reactor.seconds() - began)
-    took = reactor.seconds() - began
-    if answer is None or not is_genuine(values(fields, b"authentication-info"), key, nonce, body):
+    took, (end, detail, claim) = reactor.seconds() - began, _judged(answer.head.status, answer.body)
+    proof = values(answer.head.fields, b"authentication-info")
+    if claim is None or not is_genuine(proof, key, nonce, answer.body):
         return Outcome(end, detail, took)
-    return Outcome(end, detail, took, answer.node_id, answer.instance)
+    return Outcome(end, detail, took, claim.node_id, claim.instance)
 
 
-class _NoAnswer(Exception):
-    """The stream ended before the answer was complete, or that is none."""
+async def _asked(endpoint: SocksEndpoint, question: "_Visit") -> Answer:
+    await endpoint.connect(QuietFactory(lambda: question))
+    return await question.answered
 
 
-async def _asked(endpoint: SocksEndpoint, asking: "_Asking") -> tuple[int, Fields, bytes]:
-    await endpoint.connect(QuietFactory(lambda: asking))
-    return await asking.answered
-
-
-def _judged(status: int, body: bytes) -> tuple[End, str, _Answer | None]:
-    """Say what an answer is; ``answer`` is what it says of itself, which is still to be proved."""
+def _judged(status: int, body: bytes) -> tuple[End, str, _Claim | None]:
+    """Say what an answer is, and what it says of itself, which is still to be proved."""
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        claim = msgspec.json.decode(body, type=_Claim)
     except msgspec.MsgspecError:
         return End.STRANGE, f"status {status}, and not what a canary says", None
-    if status != 200 or answer.status != "ok":
+    if status != 200 or claim.status != "ok":
         return End.STRANGE, f"status {status}, and not what a canary says", None
-    return End.PASSED, "200, status=ok", answer
+    return End.PASSED, "200, status=ok", claim
 
 
 def _ended(error: BaseException) -> tuple[End, str]:
@@ -107,58 +99,17 @@ def _ended(error: BaseException) -> tuple[End, str]:
     return End.BROKEN, str(error)
 
 
-class _Asking(Protocol):
-    """Sends one request and closes. ``answered`` fires with status, fields and body, or fails with ``_NoAnswer``."""
-
-    transport: Any
+class _Visit(Question):
+    """Asks for the canary, with ``authorization``."""
 
     def __init__(self, route: Route, authorization: bytes) -> None:
-        self.answered: Deferred[tuple[int, Fields, bytes]] = Deferred(lambda _: self.transport.abortConnection())
+        super().__init__(b"GET", LONGEST)
         self._request = b"GET %b HTTP/1.1\r\nHost: %b\r\nAuthorization: %b\r\nConnection: close\r\n\r\n" % (
             route.path.encode("ascii"),
             route.host.encode("ascii"),
             authorization,
         )
-        self._reader = ResponseReader(b"GET")
-        self._head: tuple[int, Fields] | None = None
-        self._body = bytearray()
 
-    def connectionMade(self) -> None:
-        """Ask."""
+    def ask(self) -> None:
+        """Send it."""
         self.transport.write(self._request)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Read the answer as it comes."""
-        if self.answered.called:
-            return
-        try:
-            self._reader.feed(data)
-            self._read()
-        except MalformedMessage as error:
-            self._fail(f"the answer is not HTTP: {error}")
-
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  (as Twisted declares it)
-        """Take the end for the end of the answer if that has no other, else complain."""
-        try:
-            self._reader.end()
-            self._read()
-        except MalformedMessage:
-            pass
-        self._fail("the stream ended before the answer was complete")
-
-    def _read(self) -> None:
-        while self._head is None and (head := self._reader.next_head()) is not None:
-            if not head.interim:
-                self._head = head.status, head.fields
-        while content := self._reader.next_content():
-            self._body += content
-        if self._head is None or self.answered.called:
-            return
-        if self._reader.complete or len(self._body) > LONGEST:
-            self.transport.abortConnection()
-            self.answered.callback((*self._head, bytes(self._body[:LONGEST])))
-
-    def _fail(self, reason: str) -> None:
-        if not self.answered.called:
-            self.transport.abortConnection()
-            self.answered.errback(_NoAnswer(reason))

@@ -195,7 +195,7 @@ class Joiner(Service):
         endpoint = SocksEndpoint(self._reactor, proxy, host, HTTP_PORT, isolation, timeout)
         asking = Asking(self._newcomer.join_secret, host, body)
         await endpoint.connect(Factory.forProtocol(lambda: asking))
-        return await asking.answered
+        return await asking.let_in
 
     def _accept(self, state: Joining, response: JoinResponse, *, wants_tunnel: bool) -> None:
         if wants_tunnel:

@@ -49,14 +49,14 @@ class AskingTests(ProxyCase):
         """Return the body of the answer, or what was wrong."""
         asking, _ = await self.asked(*answer, hangs_up=hangs_up)
         try:
-            return await asking.answered
+            return await asking.let_in
         except NotTaken as error:
             return str(error)
 
     async def test_request(self) -> None:
         """What goes out is one plain request."""
         asking, server = await self.asked(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        self.assertEqual(await asking.answered, b"ok")
+        self.assertEqual(await asking.let_in, b"ok")
         head, _, body = server.heard.partition(b"\r\n\r\n")
         self.assertEqual(body, b"the body")
         lines = head.split(b"\r\n")
@@ -93,7 +93,7 @@ class AskingTests(ProxyCase):
         """Whoever gives up waiting ends the stream."""
         asking, server = await self.asked()
         await eventually(lambda: server.heard)
-        asking.answered.cancel()
+        asking.let_in.cancel()
         with self.assertRaises(CancelledError):
-            await asking.answered
+            await asking.let_in
         await eventually(lambda: not server.transport.connected)

@@ -61,11 +61,6 @@ class QuestionTests(SynchronousTestCase):
         """Nothing, half an answer, and what is no HTTP: one error, once."""
         half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
         for said in (b"", half, b"HTTP/1.1 200 OK\r\n", b"SSH-2.0-x\r\n"):
-            b"",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
-            b"HTTP/1.1 200 OK\r\n",
-            b"SSH-2.0-x\r\n",
-        ):
             self.setUp()
             self.question.dataReceived(said)
             self.question.connectionLost()

@@ -5,10 +5,13 @@ Owns: a UDP socket that is bound to the tunnel's interface, the pace at which da
 that are missing. In: frames for addresses; out: frames from addresses.
 
 Bound to the device, it neither sends a frame round the tunnel when the interface is gone nor takes one from outside.
+
+To one address frames leave in the order in which they were given: their receiver takes none that a later one has
+overtaken (``rustbalance.cluster.replay``). What is for others does not wait.
 """
 
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
@@ -54,6 +57,7 @@ class TunnelSocket(DatagramProtocol):
         self._incoming = Incoming()
         self._queue: deque[tuple[str, bytes]] = deque()
         self._queued = 0
+        self._ahead: Counter[str] = Counter()
         self._pace: IDelayedCall | None = None
         self._alarm: IDelayedCall | None = None
         self._port: Any = None
@@ -94,6 +98,7 @@ class TunnelSocket(DatagramProtocol):
             if timer is not None and timer.active():
                 timer.cancel()
         self._queue.clear()
+        self._ahead.clear()
         self._queued = 0
         if port is not None:
             maybeDeferred(port.stopListening)
@@ -114,7 +119,7 @@ class TunnelSocket(DatagramProtocol):
         if not self.open or self._queued + len(frame) > QUEUE_SIZE:
             self.dropped += 1
             return
-        if len(datagrams) == 1:  # heartbeats do not queue behind what is large
+        if len(datagrams) == 1 and not self._ahead[address]:  # heartbeats do not queue behind what is for others
             self._write(address, datagrams[0])
         else:
             self._enqueue(address, datagrams)
@@ -135,6 +140,7 @@ class TunnelSocket(DatagramProtocol):
 
     def _enqueue(self, address: str, datagrams: Collection[bytes]) -> None:
         self._queue.extend((address, datagram) for datagram in datagrams)
+        self._ahead[address] += len(datagrams)
         self._queued += sum(map(len, datagrams))
         if self._pace is None or not self._pace.active():
             self._pump()
@@ -143,6 +149,7 @@ class TunnelSocket(DatagramProtocol):
         for _ in range(min(BURST, len(self._queue))):
             address, datagram = self._queue.popleft()
             self._queued -= len(datagram)
+            self._ahead[address] -= 1
             self._write(address, datagram)
         if self._queue:
             self._pace = self._reactor.callLater(PACE_SECS, self._pump)

@@ -68,13 +68,21 @@ class TunnelSocketTests(TestCase):
         write, count = end._write, iter(range(10**9))
         self.patch(end, "_write", lambda address, datagram: next(count) % 10 and write(address, datagram))
 
-    async def test_heartbeats_overtake(self) -> None:
-        """A small frame does not wait for a large one that was sent before it."""
-        a, _ = self.end(A, B), self.end(B, A)
-        a.send(B, bytes(MAX_FRAME))
-        a.send(B, b"alive")
+    async def test_in_order(self) -> None:
+        """
+        To one peer frames leave in the order in which they were given, or it refuses the large one as a replay of what
+        came before the small one; what is for another peer does not wait for that.
+        """
+        a, _, _ = self.end(A, B, C), self.end(B, A), self.end(C, A)
+        large = os.urandom(MAX_FRAME)
+        a.send(B, large)
+        a.send(B, b"later")
+        a.send(C, b"alive")
+        await until(lambda: bool(self.heard[C]), 20)
+        self.assertEqual((self.heard[C], self.heard[B]), ([(A, b"alive")], []))
         await until(lambda: len(self.heard[B]) == 2, 20)
-        self.assertEqual(self.heard[B][0], (A, b"alive"))
+        self.assertEqual(self.heard[B], [(A, large), (A, b"later")])
+        self.assertFalse(any(a._ahead.values()))
 
     async def test_strangers_are_not_heard(self) -> None:
         """Only the addresses of peers are heard, and one that was a peer no longer."""

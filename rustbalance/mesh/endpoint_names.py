@@ -10,17 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from rustbalance.life import Tasks, within
+from rustbalance.life import Tasks
 from rustbalance.mesh.wg_config import Endpoint
 
 FRESH_SECS = 300.0
 """How long an answer is used before the name is looked up again."""
 RETRY_SECS = 30.0
 """How long after a failure."""
-DEADLINE_SECS = 10.0
+AT_ONCE = 2
+"""
+Names that are looked up at the same time, each in a thread for as long as the resolver takes.
+
+Where it does not answer that is half a minute, which nothing can cut short. Other parts need threads too: the state of
+the cluster is written in one of the same pool, and nothing is said before it is on the disk.
+"""
 
 #: From host and port to an IP address; may block.
 Lookup = Callable[[str, int], str]
@@ -39,6 +46,7 @@ def lookup(host: str, port: int) -> str:
 class _Entry:
     found: Endpoint | None
     again_at: float
+    under_way: bool = False
 
 
 class EndpointNames:
@@ -54,6 +62,7 @@ class EndpointNames:
         self._seconds = seconds
         self._look = look
         self._entries: dict[Endpoint, _Entry] = {}
+        self._slots = DeferredSemaphore(AT_ONCE)
         self._tasks = Tasks(self.log)
 
     def numeric(self, endpoint: Endpoint | None) -> Endpoint | None:
@@ -61,8 +70,8 @@ class EndpointNames:
         if endpoint is None or endpoint.numeric:
             return endpoint
         entry = self._entries.setdefault(endpoint, _Entry(None, self._seconds()))
-        if entry.again_at <= self._seconds():
-            entry.again_at = self._seconds() + DEADLINE_SECS + RETRY_SECS
+        if entry.again_at <= self._seconds() and not entry.under_way:
+            entry.under_way = True
             self._tasks.spawn("looking up an endpoint", self._resolve(endpoint, entry))
         return entry.found
 
@@ -76,16 +85,17 @@ class EndpointNames:
         self._tasks.cancel()
 
     async def _resolve(self, endpoint: Endpoint, entry: _Entry) -> None:
-        pool = self._reactor.getThreadPool()
-        looking = deferToThreadPool(self._reactor, pool, self._look, endpoint.host, endpoint.port)
-        before = entry.found
+        pool, before = self._reactor.getThreadPool(), entry.found
+        args = (self._reactor, pool, self._look, endpoint.host, endpoint.port)
         try:
-            entry.found = Endpoint(await within(DEADLINE_SECS, self._reactor, looking), endpoint.port)
+            entry.found = Endpoint(await self._slots.run(deferToThreadPool, *args), endpoint.port)
         except Exception as error:
             # What was found before stays: a peer may well be where it was.
             entry.again_at = self._seconds() + RETRY_SECS
             self.log.warn("cannot look up an endpoint: {error}", error=error)
             return
+        finally:
+            entry.under_way = False
         entry.again_at = self._seconds() + FRESH_SECS
         if entry.found != before:
             self._changed()

@@ -3,9 +3,11 @@
 import threading
 
 from twisted.internet import reactor  # noqa: TID251  (real threads)
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from rustbalance.mesh.endpoint_names import FRESH_SECS, RETRY_SECS, EndpointNames, lookup
+from rustbalance.life import within
+from rustbalance.mesh.endpoint_names import AT_ONCE, FRESH_SECS, RETRY_SECS, EndpointNames, lookup
 from rustbalance.mesh.wg_config import Endpoint
 from tests.mesh.peers import until
 
@@ -95,6 +97,33 @@ class EndpointNamesTests(TestCase):
         names.keep_only({NAME})
         self.assertIsNotNone(names.numeric(NAME))
         names.stop()
+
+    async def test_threads_are_left_to_others(self) -> None:
+        """
+        While no name server answers, look-ups take a few threads and no more, however many names there are and however
+        often they are asked for: the state of the cluster is written in a thread of the same pool.
+        """
+        release, running, most = threading.Event(), [0], [0]
+        self.addCleanup(release.set)
+
+        def look(host: str, port: int) -> str:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            release.wait(20)
+            running[0] -= 1
+            return "192.0.2.9"
+
+        names = EndpointNames(self.changed, reactor, lambda: self.now, look)
+        endpoints = [Endpoint(f"node{number}.example.org", 1) for number in range(30)]
+        for _ in range(3):
+            for endpoint in endpoints:
+                self.assertIsNone(names.numeric(endpoint))
+            self.now += FRESH_SECS
+        await within(10, reactor, deferToThread(lambda: None))
+        release.set()
+        await until(lambda: self.changes == len(endpoints))
+        self.assertEqual((most[0], len(names._tasks)), (AT_ONCE, 0))
+        self.assertTrue(all(map(names.numeric, endpoints)))
 
     def test_lookup(self) -> None:
         """The system's own look-up gives an address, or an error that is one of the system's."""

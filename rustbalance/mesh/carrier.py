@@ -54,7 +54,8 @@ class Carrier(Service):
     Carries frames between this node and its peers.
 
     Set ``receiver`` before the start. ``link_opened`` is called with a peer's id when a stream to it has just come up:
-    whoever has something to say to it says it now; a carrier without links never calls it.
+    whoever has something to say to it says it now; a carrier without links never calls it. ``moved`` is called with our
+    new ``address`` when that has to be in our record at once.
     """
 
     log = Logger()
@@ -65,6 +66,7 @@ class Carrier(Service):
         self.setName(f"carrier {self.scheme}")
         self.receiver: Receiver = refuse
         self.link_opened: Callable[[NodeId], None] = ignore
+        self.moved: Callable[[str], None] = ignore
 
     @property
     @abstractmethod

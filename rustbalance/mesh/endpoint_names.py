@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -85,10 +85,9 @@ class EndpointNames:
         self._tasks.cancel()
 
     async def _resolve(self, endpoint: Endpoint, entry: _Entry) -> None:
-        pool, before = self._reactor.getThreadPool(), entry.found
-        args = (self._reactor, pool, self._look, endpoint.host, endpoint.port)
+        before = entry.found
         try:
-            entry.found = Endpoint(await self._slots.run(deferToThreadPool, *args), endpoint.port)
+            entry.found = Endpoint(await self._slots.run(self._in_thread, endpoint), endpoint.port)
         except Exception as error:
             # What was found before stays: a peer may well be where it was.
             entry.again_at = self._seconds() + RETRY_SECS
@@ -99,3 +98,7 @@ class EndpointNames:
         entry.again_at = self._seconds() + FRESH_SECS
         if entry.found != before:
             self._changed()
+
+    def _in_thread(self, endpoint: Endpoint) -> Deferred[str]:
+        pool = self._reactor.getThreadPool()
+        return deferToThreadPool(self._reactor, pool, self._look, endpoint.host, endpoint.port)

@@ -96,7 +96,6 @@ class WireguardCarrier(Carrier):
     ) -> None:
         super().__init__()
         _check(settings, private_key)
-        self.moved: Callable[[str], None] = lambda address: None
         self._settings = settings
         self._reactor = reactor
         self._seconds = seconds

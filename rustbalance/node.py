@@ -150,7 +150,7 @@ class NodeService(OrderedServices):
             proxy=proxy,
             memory=MemoryStatus(locked=everything_locked(), locked_bytes=locked_bytes()),
             cluster=cluster,
-            summary=summarize(health, instances, descriptors, proxy, cluster, drained=drained),
+            summary=summarize(health, instances, descriptors, proxy, cluster, problems, drained=drained),
             drained=drained,
             pair=parts.tors.pair.status(),
             canary=None if parts.canary is None else parts.canary.status(),

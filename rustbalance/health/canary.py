@@ -32,8 +32,8 @@ from rustbalance.ops.status import CanaryStatus, NodeStatus
 from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
 
-#: Seconds for asking the directories.
-LOOK: Final = 30.0
+#: Seconds for asking the directories: all, and those who do not answer once more.
+LOOK: Final = 60.0
 #: How to make a visit: the route, where a Tor takes connections, what proves who visits, a nonce, the reactor.
 Visit = Callable[[Route, SocksAddress, Secret, bytes, Any], Awaitable[Outcome]]
 

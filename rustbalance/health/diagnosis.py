@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from rustbalance.health.findings import kind
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End
-from rustbalance.ops.directories import DirectoryReport
+from rustbalance.ops.directories import DirectoryReport, Finding
 from rustbalance.ops.status import NodeStatus
 
 
@@ -71,8 +72,8 @@ def _service(evidence: Evidence) -> Diagnosis | None:
     serving = [tor for tor in evidence.node.instances if tor.serves_visitors]
     if not serving or any(tor.phase == "serving" for tor in serving):
         return None
-    name = serving[0].name
-    return Diagnosis(f"our own Tor ({name}) does not serve", Failure.TOR_DOWN, name)
+    first = serving[0]
+    return Diagnosis(f"our own Tor ({first.name}) does not serve", kind(first), first.name)
 
 
 def _points(evidence: Evidence) -> Diagnosis | None:
@@ -95,6 +96,9 @@ def _directories(evidence: Evidence) -> Diagnosis | None:
     """What was just seen there says more than a visit that found no descriptor."""
     report = evidence.directories
     asked = [] if report is None else [row for row in report.rows if row.seat == report.asked]
+    if asked and all(row.finding is Finding.SILENT for row in asked):
+        sentence = f"Tor ({evidence.through}), through which the address is visited, reaches no directory either"
+        return Diagnosis(sentence, Failure.NO_WAY_OUT, evidence.through)
     bad = sum(not row.finding.good for row in asked)
     if 2 * bad > len(asked):
         sentence = f"{bad} of {len(asked)} directories do not have the descriptor that visitors ask for"

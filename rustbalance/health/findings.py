@@ -19,6 +19,7 @@ Finding = tuple[Failure, str]
 PATIENCE: dict[Failure, float] = {
     Failure.TOR_DOWN: 20.0,
     Failure.TOR_HUNG: 20.0,
+    Failure.TOR_UNUSABLE: 20.0,
     Failure.PEER_SILENT: 20.0,
     Failure.WIREGUARD_DOWN: 40.0,
     Failure.PUBLISHER_UNABLE: 60.0,  # an upload that nobody answers has been repeated by then, by the other Tor as well
@@ -37,7 +38,15 @@ def find(node: NodeStatus) -> Iterator[Finding]:
 
 def _of_instance(tor: InstanceStatus) -> Iterator[Finding]:
     if tor.failure is not None and tor.phase not in ("serving", "stopped"):
-        yield (Failure.TOR_HUNG if tor.failure == TorFailure.HUNG else Failure.TOR_DOWN), tor.name
+        yield kind(tor), tor.name
+
+
+def kind(tor: InstanceStatus) -> Failure:
+    """Return what is the matter with a Tor that does not serve."""
+    failure = TorFailure.ENDED if tor.failure is None else TorFailure(tor.failure)
+    if not failure.restart_helps:
+        return Failure.TOR_UNUSABLE
+    return Failure.TOR_HUNG if failure is TorFailure.HUNG else Failure.TOR_DOWN
 
 
 def _of_cluster(cluster: ClusterStatus) -> Iterator[Finding]:

@@ -23,6 +23,10 @@ class Failure(StrEnum):
     """The instance does not serve: its process ended, or nobody listens at its control port."""
     TOR_HUNG = "tor_hung"
     """The instance does not answer in time."""
+    TOR_UNUSABLE = "tor_unusable"
+    """It runs, and not as we need it: it wants another password, say. Starting it anew would change nothing."""
+    NO_WAY_OUT = "no_way_out"
+    """The instance says that it is well, but nothing comes through it."""
     NO_POINTS = "no_points"
     """The instance serves, but its introduction points do not."""
     WIREGUARD_DOWN = "wireguard_down"
@@ -91,6 +95,16 @@ PLANS: dict[Failure, Plan] = {
         "Tor ({subject}) does not answer",
         (RESTART,),
         "look at what this machine is busy with, then restart that Tor by hand",
+    ),
+    Failure.TOR_UNUSABLE: Plan(
+        "Tor ({subject}) cannot be used as it is",
+        (),
+        "change what is said about it, no restart would; it is asked again and again, and taken back by itself",
+    ),
+    Failure.NO_WAY_OUT: Plan(
+        "nothing comes through Tor ({subject})",
+        (Step(Action.RESTART_INSTANCE, 2, 60.0),),
+        "check that this machine reaches the Tor network",
     ),
     Failure.NO_POINTS: Plan(
         "the introduction points of Tor ({subject}) do not work",
@@ -258,6 +272,6 @@ class Repairs:
 
 
 def _sentence(failure: Failure, subject: str, case: _Case) -> str:
-    if case.escalated or case.doing is None:
+    if case.doing is None:
         return Escalated(failure, subject, case.attempts).sentence
     return case.doing.sentence

@@ -238,8 +238,15 @@ def judge(
     if drained:
         return Health.DEGRADED, ("this node is drained: `rustbalance undrain` puts it back into service", *found)
     if not reachable:
-        return Health.DOWN, found
+        return Health.DOWN, found or (_unpublished(cluster),)
     return (Health.DEGRADED if found else Health.HEALTHY), found
+
+
+def _unpublished(cluster: ClusterStatus | None) -> str:
+    """Say what a node waits for that nothing is wrong with."""
+    if cluster is None or cluster.publisher in (None, cluster.me):
+        return "nothing has been published yet; it is, as soon as there are introduction points and a consensus"
+    return f"node {cluster.publisher} has not published this node's introduction points yet; it is told of them"
 
 
 def _of_instances(instances: tuple[InstanceStatus, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ How the node is, in one sentence.
 Owns: the sentence. Pure. In: the facts of a status; out: what is wrong, the worst first, and what is done about it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rustbalance.ops.status import ClusterStatus, DescriptorStatus, Health, InstanceStatus, ProxyStatus
 
@@ -21,10 +21,11 @@ def summarize(
     descriptors: tuple[DescriptorStatus, ...],
     proxy: ProxyStatus,
     cluster: ClusterStatus | None,
+    problems: Sequence[str] = (),
     *,
     drained: bool,
 ) -> str:
-    """Return the sentence, without a full stop."""
+    """Return the sentence, without a full stop; the first of ``problems`` is for when nothing else is to be said."""
     if drained:
         return _of_drained(cluster)
     causes = [
@@ -33,9 +34,14 @@ def summarize(
         *_of_others(cluster),
         *_of_descriptors(descriptors),
     ]
-    if health is Health.HEALTHY or not causes:
-        return VERDICTS[Health.HEALTHY] if health is Health.HEALTHY else f"{VERDICTS[health]} see below"
-    return f"{VERDICTS[health]} {', '.join(causes)}"
+    if health is Health.HEALTHY:
+        return VERDICTS[health]
+    return f"{VERDICTS[health]} {', '.join(causes) or _first(problems)}"
+
+
+def _first(problems: Sequence[str]) -> str:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else "the reason is not known"
 
 
 def _of_drained(cluster: ClusterStatus | None) -> str:

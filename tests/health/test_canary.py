@@ -197,9 +197,9 @@ class CanaryTests(SynchronousTestCase):
         self.run_until(540)
         self.assertEqual((self.looks, self.reports), ([540.0], [("failing", Failure.DESCRIPTOR_STALE, "")]))
         self.report = Deferred()
-        self.run_until(689)
+        self.run_until(719)
         self.assertEqual(len(self.reports), 1)
-        self.run_until(690)
+        self.run_until(720)
         self.assertEqual(
             self.reports[1:], [("mended", Failure.DESCRIPTOR_STALE, ""), ("failing", Failure.UNREACHABLE, "")]
         )

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
-from rustbalance.health.repair import PLANS, Failure
+from rustbalance.health.repair import PLANS, Action, Failure
 from rustbalance.health.visits import End
 from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
 from tests.ops.statuses import cluster, descriptor, instance, node
@@ -55,6 +55,8 @@ class DiagnosisTests(SynchronousTestCase):
         dead = instance(phase="waiting")
         self.assertEqual(found(instances=(dead, SCOUT)), (Failure.TOR_DOWN, "primary"))
         self.assertEqual(found(instances=(dead, instance("standby"))), (Failure.UNREACHABLE, ""))
+        locked = instance(phase="waiting", failure="authentication")
+        self.assertEqual(found(instances=(locked, SCOUT)), (Failure.TOR_UNUSABLE, "primary"))
 
     def test_points(self) -> None:
         """A Tor without one introduction point that stands."""
@@ -88,6 +90,20 @@ class DiagnosisTests(SynchronousTestCase):
         self.assertEqual(found(End.LOOKUP, directories=enough), (Failure.UNREACHABLE, ""))
         self.assertEqual(found(End.LATE, directories=report("second", *bad)), (Failure.UNREACHABLE, ""))
         self.assertEqual(found(End.LOOKUP, directories=report("first")), (Failure.DESCRIPTOR_STALE, ""))
+
+    def test_nobody_answers(self) -> None:
+        """
+        Where visits fail and no directory answers either, it is the Tor that both go through that gets nowhere: what is
+        published is left alone, and the lease stays.
+        """
+        nobody = report("first", *[Finding.SILENT] * 8)
+        found = diagnosed(End.LATE, End.LOOKUP, directories=nobody)
+        self.assertEqual((found.failure, found.subject), (Failure.NO_WAY_OUT, "scout"))
+        self.assertIn("reaches no directory either", found.sentence)
+        others = diagnosed(End.LATE, directories=nobody, cluster=cluster(publisher="beta", beta="healthy"))
+        self.assertEqual(others.failure, Failure.NO_WAY_OUT)
+        actions = {step.action for step in PLANS[Failure.NO_WAY_OUT].steps}
+        self.assertEqual(actions, {Action.RESTART_INSTANCE})
 
     def test_nothing_found(self) -> None:
         """All seems well, and yet: that is a failure of its own, for the publisher to do something about."""

@@ -43,6 +43,12 @@ class FindTests(SynchronousTestCase):
         for tor in (instance(phase="bootstrapping"), instance(phase="stopped", failure="ended")):
             self.assertEqual(self.found(node(instances=(tor,))), [])
 
+    def test_unusable(self) -> None:
+        """One that wants another password is not being restarted, and nobody says that it is."""
+        for failure in ("authentication", "unusable"):
+            status = node(instances=(instance("primary", "waiting", failure=failure),))
+            self.assertEqual(self.found(status), [(Failure.TOR_UNUSABLE, "primary")])
+
     def test_silent_peers(self) -> None:
         """One that is not heard any more is a failure; one that said goodbye, or was never heard, is none."""
         others = goodbye(cluster(a="dead", b="dead", c="joining", d="healthy"), "b")

@@ -52,6 +52,20 @@ class RepairsTests(SynchronousTestCase):
         actions = [done.action for _, done in story(Repairs(), Failure.UNREACHABLE, "", 500) if isinstance(done, Act)]
         self.assertEqual(actions, [Action.REPUBLISH, Action.STEP_DOWN])
 
+    def test_what_is_done_after_the_rest_is_said(self) -> None:
+        """The advice stands while there is only that; when something is done again, that is what the status says."""
+        repairs = Repairs()
+        story(repairs, *HUNG, 400)
+        self.assertIn("after 3 repairs", repairs.sentences(at(400))[0])
+        (act,) = repairs.report(*HUNG, at(500))
+        self.assertEqual(repairs.sentences(at(501)), (act.sentence,))
+
+    def test_no_restart_where_none_would_help(self) -> None:
+        """A wrong password is told at once, with what to do, and nothing is restarted for it."""
+        (escalated,) = Repairs().report(Failure.TOR_UNUSABLE, "primary", at(0))
+        self.assertIsInstance(escalated, Escalated)
+        self.assertIn("Tor (primary) cannot be used as it is: change what is said about it", escalated.sentence)
+
     def test_what_no_repair_helps_is_told_at_once(self) -> None:
         """The target is not ours to mend."""
         (escalated,) = Repairs().report(Failure.TARGET_DOWN, "", at(0))

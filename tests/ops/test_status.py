@@ -72,6 +72,14 @@ class ClusterTests(SynchronousTestCase):
             cluster = replace(CLUSTER, **change)
             self.assertEqual(judge((INSTANCE,), (), PROXY, cluster=cluster)[0], Health.DOWN, change)
 
+    def test_not_yet(self) -> None:
+        """A node that is down for want of a publish alone says so, and who is to publish."""
+        elsewhere = replace(CLUSTER, sources=("alpha/primary",))
+        for cluster, words in ((None, "nothing has been published yet"), (elsewhere, "node alpha has not published")):
+            health, problems = judge((INSTANCE,), (), PROXY, cluster=cluster)
+            self.assertEqual((health, len(problems)), (Health.DOWN, 1))
+            self.assertIn(words, problems[0])
+
     def test_its_problems(self) -> None:
         """What is wrong with the cluster degrades each node that can say so."""
         cluster = replace(CLUSTER, problems=("node gamma is not heard",))

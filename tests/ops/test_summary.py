@@ -1,9 +1,11 @@
 """How the node is, in one sentence."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.ops.status import Health, NodeStatus
+from rustbalance.ops.status import Health, NodeStatus, judge
 from rustbalance.ops.summary import summarize
 from tests.ops.statuses import cluster, descriptor, instance, node
 
@@ -12,7 +14,8 @@ BROKEN = instance(phase="waiting", problem="tor cannot be started: No such file 
 
 def summary(status: NodeStatus, health: Health = Health.DOWN, *, drained: bool = False) -> str:
     """Return the sentence for a status of that health."""
-    return summarize(health, status.instances, status.descriptors, status.proxy, status.cluster, drained=drained)
+    facts = status.instances, status.descriptors, status.proxy, status.cluster, status.problems
+    return summarize(health, *facts, drained=drained)
 
 
 class SummaryTests(SynchronousTestCase):
@@ -48,9 +51,37 @@ class SummaryTests(SynchronousTestCase):
     def test_scout(self) -> None:
         """A Tor that serves nobody is not why visitors do not come."""
         scout = instance("scout", "waiting", serves_visitors=False)
+        found = node(instances=(instance(), scout), problems=("Tor (scout) is waiting", "the clock is behind"))
         self.assertEqual(
-            summary(node(instances=(instance(), scout)), Health.DEGRADED), "visitors are served, but see below"
+            summary(found, Health.DEGRADED), "visitors are served, but Tor (scout) is waiting (and 1 more)"
         )
+
+    @settings(deadline=None, max_examples=500)
+    @given(st.data())
+    def test_whatever_is_wrong(self, data: st.DataObject) -> None:
+        """In every combination of things that may be wrong, the sentence and the problems say what it is."""
+        phases = st.sampled_from(["starting", "bootstrapping", "serving", "waiting", "stopped"])
+        instances = tuple(
+            instance(name, data.draw(phases), serves_visitors=name != "scout") for name in ("primary", "scout")
+        )
+        front = replace(
+            node().proxy,
+            listening=data.draw(st.sampled_from([None, "unix:x"])),
+            target_healthy=data.draw(st.sampled_from([None, True, False])),
+        )
+        never = descriptor(published=False, confirmed=0, age_secs=None)
+        descriptors = data.draw(st.sampled_from([(), (descriptor(),), (never,), (descriptor(), never)]))
+        publisher = data.draw(st.sampled_from([None, "alpha", "b"]))
+        state = data.draw(st.sampled_from(["healthy", "dead", "joining", "initializing"]))
+        others = replace(cluster(publisher=publisher, b=state), sources=data.draw(st.sampled_from([(), ("alpha/x",)])))
+        among = data.draw(st.sampled_from([None, others]))
+        problems = data.draw(st.sampled_from([(), ("Tor has no introduction points",)]))
+        health, found = judge(instances, descriptors, front, problems, among)
+        sentence = summarize(health, instances, descriptors, front, among, found, drained=False)
+        self.assertEqual(health is Health.HEALTHY, not found, found)
+        self.assertEqual(health is Health.HEALTHY, sentence == "visitors are served", sentence)
+        self.assertNotIn("not known", sentence)
+        self.assertNotIn("\n", sentence)
 
     def test_no_publisher(self) -> None:
         """Nobody publishes; somebody will."""

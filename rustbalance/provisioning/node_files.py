@@ -6,7 +6,7 @@ keys; out: ``NewNode``. Everything is private from its first moment: 0700 and 06
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from rustbalance.secrets import Secret
 
 CONFIG, KEY, STATE = "config.toml", "master.key", "state"
 NODE_KEY, WIREGUARD_KEY, TOKEN, JOIN_SECRET = "node.key", "wireguard.key", "cluster_token", "join_secret"
+MEMBERS = "cluster.json"
+"""What a node remembers of the others (``rustbalance.coordination.service.STATE``)."""
 FILES = (CONFIG, KEY, NODE_KEY, WIREGUARD_KEY, TOKEN, JOIN_SECRET)
 
 OPENING = """\
@@ -53,14 +55,25 @@ class NewNode:
     missing: tuple[str, ...]
 
 
+def nothing() -> None:
+    """Have nothing more to write."""
+
+
 def write_node(
-    directory: Path, settings: Mapping[str, Value], master: MasterKey | None, shared: Mapping[str, Secret]
+    directory: Path,
+    settings: Mapping[str, Value],
+    master: MasterKey | None,
+    shared: Mapping[str, Secret],
+    more: Callable[[], None] = nothing,
 ) -> NewNode:
     """
     Write all files of a node; ``check_room`` comes first.
 
+    The configuration comes last: as long as it is not there nothing can be started, or as what it is not.
+
     :param master: the identity key, which is wiped; None makes a new one.
     :param shared: the cluster's secrets by the name of their file, which are wiped.
+    :param more: writes what else there must be before the configuration; the secrets are there by then.
     :raises CannotMake: the disk does not take them.
     """
     config = directory / CONFIG
@@ -69,8 +82,9 @@ def write_node(
         private_directory(directory)
         old_key = _step_aside(directory / KEY)
         address = _write_key(directory / KEY, master)
-        _forget_joining(directory / STATE)
+        _forget_earlier(directory / STATE)
         named = _write_secrets(directory, shared, wireguard=settings.get("coordination.mode") == "wireguard")
+        more()
         whole = {**named, **_places(directory), **settings}
         write_atomically(config, render(whole, OPENING.format(config=config)).encode())
     except (OSError, UnsafePath, KeyFileError, SecretFileError) as error:
@@ -92,9 +106,9 @@ def _write_secrets(directory: Path, shared: Mapping[str, Secret], *, wireguard: 
     return {**own, **{f"coordination.{name}_file": name for name in shared}}
 
 
-def _forget_joining(state: Path) -> None:
-    """What an earlier node in this directory has joined, or whom it let in, is no concern of this one."""
-    for name in (JOINING, LEDGER):
+def _forget_earlier(state: Path) -> None:
+    """Whom an earlier node in this directory knew, what it joined, and whom it let in, is no concern of this one."""
+    for name in (MEMBERS, JOINING, LEDGER):
         (state / name).unlink(missing_ok=True)
 
 

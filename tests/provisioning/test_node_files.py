@@ -1,6 +1,7 @@
 """The files of a node."""
 
 from rustbalance.config import load_config
+from rustbalance.coordination.service import STATE
 from rustbalance.joining.records import JOINING, LEDGER
 from rustbalance.provisioning.new_node import create_node, new_secrets
 from rustbalance.provisioning.node_files import CannotMake, check_room, normal, write_node
@@ -27,14 +28,24 @@ class NodeFilesTests(CliCase):
         self.assertFalse(any(secret.alive for secret in shared.values()))
 
     def test_earlier_joining_is_forgotten(self) -> None:
-        """With --force a new node begins anew: it neither joins what the old one did nor remembers whom that let in."""
+        """
+        With --force a new node begins anew: it neither joins what the old one did nor remembers whom that let in or
+        knew. Members of another cluster, which are never heard, would make it take itself for cut off.
+        """
         made = self.node()
         state = load_config(made.config).state_dir
         state.mkdir(mode=0o700)
-        for name in (JOINING, LEDGER):
+        for name in (STATE, JOINING, LEDGER):
             (state / name).write_text("{}")
         create_node(made.config.parent, "127.0.0.1:8000", force=True)
         self.assertEqual(list(state.iterdir()), [])
+
+    def test_configuration_comes_last(self) -> None:
+        """Whatever is killed at whatever moment: what can be started is whole."""
+        there: list[bool] = []
+        config = self.directory / "n" / "config.toml"
+        write_node(self.directory / "n", SETTINGS, None, new_secrets(), lambda: there.append(config.exists()))
+        self.assertEqual((there, config.exists()), ([False], True))
 
     def test_room(self) -> None:
         """Any of the files is in the way; an empty directory is not."""

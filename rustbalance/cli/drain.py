@@ -2,7 +2,7 @@
 ``rustbalance drain`` and ``rustbalance undrain``: out of service, and back.
 
 Owns: the commands, and the wait until nobody is served any more. In: the daemon's answers over the control socket; out:
-one line, and 0, or 1 when there are still connections at the end of the wait.
+one line, and 0, or 1 when there are still connections at the end of the wait, or the node is in service again.
 """
 
 import sys
@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from rustbalance.cli.options import config_option, told
-from rustbalance.ops.control_client import NoAnswer, NoDaemon, ask
+from rustbalance.ops.control_client import Answer, NoAnswer, NoDaemon, ask
 from rustbalance.ops.draining import Draining
+from rustbalance.ops.status import NodeStatus
 
 #: Seconds between two looks.
 PERIOD = 0.5
@@ -39,7 +40,7 @@ Example:
 def drain(config: Path, wait: float | None) -> None:
     """Take the node out of service: its points are withdrawn, what is running is finished."""
     socket = _socket(config)
-    answer = _ask(socket, "drain")
+    answer = _told(socket, "drain")
     click.echo(answer.sentence)
     if wait is not None:
         sys.exit(_wait(socket, wait))
@@ -49,7 +50,7 @@ def drain(config: Path, wait: float | None) -> None:
 @config_option
 def undrain(config: Path) -> None:
     """Put the node back into service."""
-    click.echo(_ask(_socket(config), "undrain").sentence)
+    click.echo(_told(_socket(config), "undrain").sentence)
 
 
 def _socket(config: Path) -> Path:
@@ -58,18 +59,30 @@ def _socket(config: Path) -> Path:
     return told(config, find_places).control_socket
 
 
-def _ask(socket: Path, verb: str) -> Draining:
+def _told(socket: Path, verb: str) -> Draining:
+    return _ask(socket, verb, Draining)
+
+
+def _ask(socket: Path, verb: str, form: type[Answer]) -> Answer:
     try:
-        return ask(socket, verb, Draining)
+        return ask(socket, verb, form)
     except (NoDaemon, NoAnswer) as error:
         raise click.ClickException(str(error)) from None
 
 
 def _wait(socket: Path, seconds: float) -> int:
-    """Return 0 once there is no connection left, 1 when the time is over."""
+    """
+    Return 0 once there is no connection left, 1 when the time is over or the node is in service again.
+
+    It only looks: whoever has put the node back meanwhile, or started the daemon anew, means it.
+    """
     end = time.monotonic() + seconds
     while True:
-        left = _ask(socket, "drain").connections
+        status = _ask(socket, "status", NodeStatus)
+        left = status.proxy.connections_active
+        if not status.drained:
+            click.echo("the node has been put back into service meanwhile")
+            return LEFT
         if not left:
             click.echo("nobody is served here any more")
             return 0

@@ -12,8 +12,10 @@ from twisted.trial.unittest import TestCase
 from rustbalance.files import private_directory
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.draining import Draining
+from rustbalance.ops.status import NodeStatus
 from rustbalance.provisioning.new_node import create_node
 from tests.cli.case import PROGRAM, CliCase
+from tests.ops.statuses import node, proxy
 
 
 class NobodyTests(CliCase):
@@ -38,7 +40,8 @@ class DrainTests(TestCase):
         state = private_directory(made.config.parent / "state")
         self.asked: list[bool] = []
         self.connections = [0]
-        verbs = {"drain": lambda: self.answer(True), "undrain": lambda: self.answer(False)}
+        self.put_back_after = 1000
+        verbs = {"drain": lambda: self.answer(True), "undrain": lambda: self.answer(False), "status": self.status}
         service = ControlSocket(state / "control.sock", verbs, reactor)
         service.startService()
         self.addCleanup(service.stopService)
@@ -46,8 +49,13 @@ class DrainTests(TestCase):
     def answer(self, drained: bool) -> Draining:
         """Answer, and count."""
         self.asked.append(drained)
+        return Draining(drained=drained, others=("beta",), connections=self.connections[0])
+
+    def status(self) -> NodeStatus:
+        """Answer how many connections are left; some looks later somebody puts the node back into service."""
         left = self.connections.pop(0) if len(self.connections) > 1 else self.connections[0]
-        return Draining(drained=drained, others=("beta",), connections=left)
+        self.put_back_after -= 1
+        return node(proxy=proxy(connections_active=left), drained=self.put_back_after > 0)
 
     async def call(self, *words: str) -> tuple[str, str, int]:
         """Call the command; return stdout, stderr and exit status."""
@@ -66,11 +74,20 @@ class DrainTests(TestCase):
         self.assertEqual(self.asked, [True, False])
 
     async def test_wait(self) -> None:
-        """It waits for the last connection to end."""
+        """It waits for the last connection to end; the node was told to drain once."""
         self.connections = [2, 1, 0]
         out, _, code = await self.call("drain", "--wait", "20")
         self.assertEqual(code, 0)
         self.assertIn("nobody is served here any more", out)
+        self.assertEqual(self.asked, [True])
+
+    async def test_put_back_meanwhile(self) -> None:
+        """Whoever has put the node back into service is not overruled by somebody's wait, which ends."""
+        self.connections, self.put_back_after = [2], 2
+        out, _, code = await self.call("drain", "--wait", "20")
+        self.assertEqual(code, 1)
+        self.assertIn("put back into service meanwhile", out)
+        self.assertEqual(self.asked, [True])
 
     async def test_wait_in_vain(self) -> None:
         """It says how many are left when the time is over, with a status of its own."""

@@ -51,7 +51,7 @@ class Conclusions:
 
     def _is_discovering(self) -> bool:
         """Tell whether somebody who knows more than we do may be about to be heard for the first time."""
-        unheard = [each for each in self._parts.members if each.state is State.JOINING]
+        unheard = [each for each in self._parts.members if each.state is State.JOINING and not each.unmet]
         nobody_heard = len(unheard) == len(self._parts.members)
         return any(nobody_heard or each.since <= self._started for each in unheard)
 

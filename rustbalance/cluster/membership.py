@@ -24,7 +24,8 @@ class Member:
 
     ``since``: when we came to expect it. ``known_before``: it was alive when we last ran. ``heard``: when we last
     learned of a later beat. ``declared``: what it says of itself, last in the beat ``spoke``. ``left``: it has said
-    goodbye. ``dead_since`` has a meaning while it is dead only. Times are monotonic.
+    goodbye. ``dead_since`` has a meaning while it is dead only. ``newcomer``: it became a member while we published.
+    Times are monotonic.
     """
 
     id: NodeId
@@ -40,6 +41,12 @@ class Member:
     drained: bool = False
     left: bool = False
     dead_since: float = NEVER
+    newcomer: bool = False
+
+    @property
+    def unmet(self) -> bool:
+        """Whether it is new and may never have been there: nobody whom we have lost, nor who knows more than we do."""
+        return self.newcomer and self.heard == NEVER
 
     @property
     def evidence(self) -> tuple[int, int]:
@@ -98,9 +105,9 @@ class Membership:
         """Return the member of that name, None when it is not known."""
         return self._members.get(node)
 
-    def expect(self, node: NodeId, priority: int, now: float) -> None:
+    def expect(self, node: NodeId, priority: int, now: float, *, newcomer: bool = False) -> None:
         """A record of it is known: it should be heard soon."""
-        member = self._members.setdefault(node, Member(node, now, priority))
+        member = self._members.setdefault(node, Member(node, now, priority, newcomer=newcomer))
         member.priority = priority
 
     def recall(self, node: NodeId, priority: int, now: float, *, alive: bool) -> None:
@@ -164,6 +171,7 @@ class Membership:
         missing = sum(
             member.state is State.JOINING or (member.state is State.DEAD and now < member.dead_since + self._patience)
             for member in self
+            if not member.unmet
         )
         quiet = sum(member.present and now >= member.heard + self._timeout / 2 for member in self)
         return Census(present, present + missing, quiet)

@@ -76,7 +76,7 @@ class Parts:
             return
         strangers = [record.id for record in fresh if self.members.get(record.id) is None]
         for record in fresh:
-            self.members.expect(record.id, record.priority, now)
+            self.members.expect(record.id, record.priority, now, newcomer=self.succession.publishing)
         self.restless = True
         self.out.append(self.membership())
         self.out += self.speech.announce(fresh)

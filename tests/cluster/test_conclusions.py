@@ -2,13 +2,20 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.commands import Certainty, Log, PersistedState, SourcesChanged
+from rustbalance.cluster.commands import (
+    BecomePublisher,
+    Certainty,
+    Log,
+    PersistedState,
+    SourcesChanged,
+    StepDown,
+)
 from rustbalance.cluster.conclusions import Conclusions
 from rustbalance.cluster.membership import Member
 from rustbalance.cluster.messages import State
 from rustbalance.cluster.parts import Parts
 from rustbalance.cluster.settings import ClusterSettings
-from tests.cluster.group import points, record
+from tests.cluster.group import Group, points, record
 
 
 class ConclusionsTests(SynchronousTestCase):
@@ -144,3 +151,27 @@ class ConclusionsTests(SynchronousTestCase):
         self.assertEqual(self.conclusions.due, 10.0)
         self.hear("b", 3, 9.5)
         self.assertEqual(self.draw(10.0), (["b/primary", "me/primary"], Certainty.CERTAIN))
+
+
+class GrowthTests(SynchronousTestCase):
+    """A node that publishes alone, and others that join through it."""
+
+    def test_two_at_once(self) -> None:
+        """
+        It lets two in, who take a while until they are heard, or never are: it goes on publishing, changes of its own
+        points included. It has lost nobody, and the newcomers may wait for it to publish for them.
+        """
+        group = Group("a")
+        a = group.cores["a"]
+        group.do("a", a.own_points(points("a"), group.moment))
+        group.run(3.0)
+        for name in "bc":
+            group.do("a", a.admit(record(name), group.moment))
+        for inner in (b"new", b"newer"):
+            group.do("a", a.own_points(points("a", inner), group.moment))
+            last = group.told("a", SourcesChanged)[-1]
+            assert isinstance(last, SourcesChanged)
+            self.assertEqual((last.sources["a/primary"].inner, last.certainty), (inner, Certainty.CERTAIN))
+            group.run(20.0)
+        self.assertEqual((len(group.told("a", BecomePublisher)), group.told("a", StepDown)), (1, []))
+        self.assertEqual([member.state for member in a.status(group.moment).members], [State.DEAD] * 2)

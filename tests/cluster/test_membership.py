@@ -186,3 +186,17 @@ class CensusTests(SynchronousTestCase):
         assert gone is not None
         self.assertEqual((gone.state, gone.dead_since), (State.DEAD, NEVER))
         self.assertEqual(self.members.census(1.0), Census(5, 6))
+
+    def test_newcomers(self) -> None:
+        """Whoever came while we published is nobody whom we have lost as long as it was not heard; then it is."""
+        members = Membership(8.0, 120.0)
+        for name in "xyz":
+            members.expect(name, 100, 0.0, newcomer=True)
+        self.assertEqual(members.census(1.0), Census(1, 1))
+        heard = members.get("x")
+        assert heard is not None
+        members.hear(heard, 1, 1, 2.0)
+        members.settle(with_points, 2.0)
+        self.assertEqual(members.census(2.0), Census(2, 2))
+        members.settle(with_points, 10.0)
+        self.assertEqual(members.census(10.0), Census(1, 2))

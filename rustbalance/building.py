@@ -65,9 +65,9 @@ class Parts:
         check_master_address(config, self.address)
         self.tors = OwnTors(config, self._key, self._forward_to, reactor)
         self.publisher = self._make_publisher()
-        joining = remembered(config.state_dir)
-        talk = mesh(config, None if joining is None else joining.tunnel_ip)
         self._node_key = node_key(config.node.key, config.state_dir / "node.key")
+        joining = remembered(config.state_dir, self._node_key.public)
+        talk = mesh(config, None if joining is None else joining.tunnel_ip)
         self.coordination = self._make_coordination(talk, joining)
         self.door = None if talk is None else self._make_door(talk)
         self.repairs = repairer(self.tors.instances, self.coordination, self.publisher)
@@ -149,7 +149,8 @@ class Parts:
         }
 
     def _make_coordination(self, talk: Mesh | None, joining: Joining | None) -> Coordination:
-        settings = coordination_settings(self._config, b"" if joining is None else joining.ticket.id)
+        came_with = () if joining is None else (joining.ticket.public_key, joining.binding)
+        settings = coordination_settings(self._config, *came_with)
         scout, publisher = self.tors.scout, self.publisher
         return coordination(settings, self._node_key, publisher, talk, self._reactor, os.urandom, scout=scout)
 

@@ -129,14 +129,15 @@ def lookout_settings(config: Config, master_address: str) -> LookoutSettings | N
     return LookoutSettings(visits, canary.token)
 
 
-def coordination_settings(config: Config, bundle: bytes = b"") -> CoordinationSettings:
-    """Return who this node is among the others; ``bundle`` is the id of the join bundle that it came with."""
+def coordination_settings(config: Config, bundle: bytes = b"", binding: bytes = b"") -> CoordinationSettings:
+    """Return who this node is among the others; ``bundle`` and ``binding`` are what its record says of how it came."""
     figures = config.coordination
     return CoordinationSettings(
         node=config.node.id,
         directory=config.state_dir,
         priority=config.node.priority,
         bundle=bundle,
+        binding=binding,
         skew=config.node.clock_skew_tolerance_secs,
         seeds=_seeds(config),
         cluster=ClusterSettings(

@@ -273,4 +273,5 @@ class ClusterTests(SynchronousTestCase):
 
     def test_bundle(self) -> None:
         """A node tells which bundle it came with."""
-        self.assertEqual(coordination_settings(self.config(), b"b" * 16).bundle, b"b" * 16)
+        found = coordination_settings(self.config(), b"b" * 32, b"s" * 64)
+        self.assertEqual((found.bundle, found.binding), (b"b" * 32, b"s" * 64))

@@ -1,8 +1,8 @@
 """
 The keys of the mesh: those that a cluster token gives, and the one that each node has for itself.
 
-Owns: HKDF-SHA256 from page to page, which keys are valid at a time, the node key. In: the cluster token, a seed;
-out: keys that stay in locked memory, key ids and signatures, which are public.
+Owns: HKDF-SHA256 from page to page, which keys are valid at a time, node keys and ticket keys. In: the cluster token, a
+seed; out: keys that stay in locked memory, key ids and signatures, which are public.
 
 The token is only ever hashed: it is sent to nobody, and none of the keys leads back to it. Each purpose has a key of
 its own, so that what was sealed for one cannot be opened for another.
@@ -109,6 +109,16 @@ def _is_valid(accepted: Accepted, key_id: bytes, wall: float) -> bool:
 class NodeKey(DescriptorSigningKey):
     """
     The ed25519 key of one node, which tells it from all others that know the token.
+
+    ``seed`` (32 bytes) stays the caller's.
+
+    :raises rustbalance.onion.keys.InvalidKey: another length.
+    """
+
+
+class TicketKey(DescriptorSigningKey):
+    """
+    The ed25519 key of one join bundle, which is in no other place: its signature tells who has opened that.
 
     ``seed`` (32 bytes) stays the caller's.
 

@@ -59,8 +59,9 @@ class NodeRecord(msgspec.Struct, frozen=True, array_like=True):
     Who a node is and where it is reached, in its own words: signed with its node key, so that anybody may pass it on.
 
     Of two records with the same id and key the one with the larger ``incarnation`` holds. ``addresses`` are like
-    ``tor:….onion``, ``direct:HOST:PORT`` or ``wireguard:KEY@ENDPOINT/TUNNEL_IP``. ``bundle`` is the id of the join
-    bundle that it came with (empty for the first node), so that each member knows which bundles are used up.
+    ``tor:….onion``, ``direct:HOST:PORT`` or ``wireguard:KEY@ENDPOINT/TUNNEL_IP``. ``bundle`` is the ticket's public key
+    of the join bundle that it came with (empty for the first node), so that each member knows which bundles are used
+    up; ``binding`` is that ticket key's signature of the node key, so that nobody can say so who had not the bundle.
     """
 
     id: NodeId
@@ -69,7 +70,8 @@ class NodeRecord(msgspec.Struct, frozen=True, array_like=True):
     priority: Priority
     addresses: Annotated[tuple[Address, ...], Meta(max_length=8)]
     signature: Annotated[bytes, Meta(max_length=64)] = b""
-    bundle: Annotated[bytes, Meta(max_length=16)] = b""
+    bundle: Annotated[bytes, Meta(max_length=32)] = b""
+    binding: Annotated[bytes, Meta(max_length=64)] = b""
 
 
 class Forgotten(msgspec.Struct, frozen=True, array_like=True):
@@ -166,10 +168,11 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
     """
     The right to join once, until ``expires`` (Unix time, seconds), given by a member: ``issuer`` signed it.
 
-    It is the part of a join bundle that the newcomer shows.
+    It is the part of a join bundle that the newcomer shows. ``public_key`` names it; the secret half is in the bundle
+    and nowhere else, and whoever has it binds a node key to the ticket.
     """
 
-    id: Identifier
+    public_key: PublicKey
     expires: Count
     issuer: NodeId
     signature: Annotated[bytes, Meta(max_length=64)] = b""

@@ -1,7 +1,8 @@
 """
 Statements that outlive the frame they came in: who a node is, and that somebody may join.
 
-Owns: what their signatures cover. In: records and tickets, node keys; out: signed ones, and what is wrong with one.
+Owns: what their signatures cover. In: records and tickets, node and ticket keys; out: signed ones, and what is wrong
+with one.
 
 A signature covers the fields that it names here and no later ones: a member of an older version passes a record on
 without the fields that it does not know, and the signature still holds.
@@ -11,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from rustbalance.cluster.keys import NodeKey
+from rustbalance.cluster.keys import NodeKey, TicketKey
 from rustbalance.cluster.messages import NODE_ID, NodeRecord, Ticket
 from rustbalance.onion.keys import verify
 
 _RECORD: Final = b"rustbalance node record v1\0"
 _TICKET: Final = b"rustbalance ticket v1\0"
+_BINDING: Final = b"rustbalance ticket use v1\0"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -32,12 +34,24 @@ def sign_record(record: NodeRecord, node_key: NodeKey) -> NodeRecord:
 
 def check_record(record: NodeRecord) -> None:
     """
-    See that the node itself has signed its record.
+    See that the node itself has signed its record, and had the bundle that it says it came with.
 
     :raises NotSigned: it has not.
     """
     if not NODE_ID.fullmatch(record.id) or not verify(record.public_key, record.signature, _covered_record(record)):
         raise NotSigned("a record must be signed with the node key that is in it")
+    if (record.bundle or record.binding) and not is_bound(record.bundle, record.binding, record.public_key):
+        raise NotSigned("a node key must be signed with the ticket key of the bundle that it came with")
+
+
+def bind(ticket_key: TicketKey, node_public_key: bytes) -> bytes:
+    """Return what shows that the node with that key came with the bundle of this ticket."""
+    return ticket_key.sign(_BINDING + node_public_key)
+
+
+def is_bound(ticket_public_key: bytes, binding: bytes, node_public_key: bytes) -> bool:
+    """Tell whether ``bind`` has made it for that node key, with the key of that ticket."""
+    return verify(ticket_public_key, binding, _BINDING + node_public_key)
 
 
 def sign_ticket(ticket: Ticket, issuer_key: NodeKey) -> Ticket:
@@ -60,9 +74,9 @@ def check_ticket(ticket: Ticket, issuer_public_key: bytes, wall: float) -> None:
 
 
 def _covered_record(record: NodeRecord) -> bytes:
-    fields = (record.id, record.public_key, record.incarnation, record.priority, record.addresses, record.bundle)
-    return _RECORD + _encode(fields)
+    who = (record.id, record.public_key, record.incarnation, record.priority, record.addresses)
+    return _RECORD + _encode((*who, record.bundle, record.binding))
 
 
 def _covered_ticket(ticket: Ticket) -> bytes:
-    return _TICKET + _encode((ticket.id, ticket.expires, ticket.issuer))
+    return _TICKET + _encode((ticket.public_key, ticket.expires, ticket.issuer))

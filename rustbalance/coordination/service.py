@@ -103,6 +103,7 @@ class Coordination(Service):
         self._offers = OfferReader()
         publisher.join(self)
         if conversation is not None:
+            conversation.carrier.moved = lambda address: self._look()
             conversation.hear = self._hear
             conversation.introduction = lambda: None if self._performer.writing else self.record
 
@@ -119,7 +120,7 @@ class Coordination(Service):
             self._conversation.members(self._membership.records, self._membership.former)
             self._conversation.start()
         ours, key, addresses = self._settings, self._node_key.public, self._addresses() or ()
-        me = NodeRecord(ours.node, key, 0, ours.priority, addresses, bundle=ours.bundle)
+        me = NodeRecord(ours.node, key, 0, ours.priority, addresses, bundle=ours.bundle, binding=ours.binding)
         core = self._core = ClusterCore(me, self._settings.cluster, kept, self._uniform, self._sign, is_genuine)
         self._tell_health()
         self._do(core.start(now))

@@ -28,7 +28,8 @@ class Seed:
 @dataclass(frozen=True, kw_only=True)
 class CoordinationSettings:
     """
-    ``directory`` holds what is kept from one start to the next. ``bundle``: id of the join bundle that we came with.
+    ``directory`` holds what is kept from one start to the next. ``bundle``: the join bundle that we came with, by the
+    public key of its ticket; ``binding``: that key's signature of ours.
 
     ``skew``: seconds by which the clocks of two nodes may differ.
     """
@@ -37,6 +38,7 @@ class CoordinationSettings:
     directory: Path
     priority: int = 100
     bundle: bytes = b""
+    binding: bytes = b""
     skew: float = 5.0
     seeds: tuple[Seed, ...] = ()
     cluster: ClusterSettings = field(default_factory=ClusterSettings)

@@ -211,14 +211,14 @@ def _check_identity(request: JoinRequest, view: View, ledger: Ledger, now: Momen
     if _is_bound(request, ledger):
         return ledger if request.wants_tunnel else _count(ledger, record, now, new=False)
     _check_ticket(request, view, ledger, now)
-    used = Used(request.ticket.id, record.public_key, float(request.ticket.expires))
+    used = Used(request.ticket.public_key, record.public_key, float(request.ticket.expires))
     return msgspec.structs.replace(_count(ledger, record, now, new=True), used=(*ledger.used, used))
 
 
 def _is_bound(request: JoinRequest, ledger: Ledger) -> bool:
     """Say whether the ticket was shown by this very key before; a lost answer must not cost a bundle."""
-    wanted = (request.ticket.id, request.record.public_key)
-    return request.record.bundle == request.ticket.id and any(
+    wanted = (request.ticket.public_key, request.record.public_key)
+    return request.record.bundle == request.ticket.public_key and any(
         (used.ticket, used.public_key) == wanted for used in ledger.used
     )
 
@@ -226,14 +226,14 @@ def _is_bound(request: JoinRequest, ledger: Ledger) -> bool:
 def _check_ticket(request: JoinRequest, view: View, ledger: Ledger, now: Moment) -> None:
     ticket, record = request.ticket, request.record
     issuer = next((member for member in view.everybody() if member.id == ticket.issuer), None)
-    if issuer is None or record.bundle != ticket.id or ticket.expires > now.wall + LONGEST_TICKET:
+    if issuer is None or record.bundle != ticket.public_key or ticket.expires > now.wall + LONGEST_TICKET:
         raise Denied("ticket", record.id)
     try:
         check_ticket(ticket, issuer.public_key, now.wall)
     except NotSigned:
         raise Denied("ticket", record.id) from None
-    if any(used.ticket == ticket.id for used in ledger.used) or any(
-        member.bundle == ticket.id for member in (*view.everybody(), *view.former)
+    if any(used.ticket == ticket.public_key for used in ledger.used) or any(
+        member.bundle == ticket.public_key for member in (*view.everybody(), *view.former)
     ):
         raise Denied("ticket_used", record.id)
 

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 from rustbalance.cluster.keys import KeyRing, NodeKey
 from rustbalance.cluster.messages import JoinResponse, NodeId, NodeRecord, Ticket
+from rustbalance.cluster.records import is_bound
 from rustbalance.joining.client import Joiner, Newcomer, Timing
 from rustbalance.joining.endpoint import JoinEndpoint, View
 from rustbalance.joining.intercept import JoinIntercept
-from rustbalance.joining.records import JOINING, LEDGER, Joining, Ledger, StateFile
+from rustbalance.joining.records import JOINING, LEDGER, Joining, Ledger, StateDamaged, StateFile
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.tunnel_addresses import TunnelNetwork
 from rustbalance.moment import Moment
@@ -72,13 +73,18 @@ class JoinSettings:
     tunnel: bool = False
 
 
-def remembered(directory: Path) -> Joining | None:
+def remembered(directory: Path, node_public_key: bytes) -> Joining | None:
     """
     Return what the node with this directory joins or has joined with, None when it began the cluster.
 
-    :raises rustbalance.joining.records.StateDamaged: that cannot be told.
+    :raises rustbalance.joining.records.StateDamaged: that cannot be told, or the node has another key now.
     """
-    return StateFile(directory / JOINING, Joining).read()
+    state = StateFile(directory / JOINING, Joining).read()
+    if state is not None and not is_bound(state.ticket.public_key, state.binding, node_public_key):
+        raise StateDamaged(
+            f"{directory / JOINING} was made for another node key: put that one back, or join again with a new bundle"
+        )
+    return state
 
 
 class Door:

@@ -25,9 +25,9 @@ class StateDamaged(ValueError):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """A ticket belongs to the first key that came with it; it is worth remembering until ``expires``."""
+    """A ticket belongs to the first node key that came with it; it is worth remembering until ``expires``."""
 
-    ticket: Identifier
+    ticket: PublicKey
     public_key: PublicKey
     expires: float
 
@@ -69,10 +69,12 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a newcomer remembers: the ticket of its bundle, who was a member then, and how far it has come.
 
-    ``joined_at`` is None until somebody has let it in; ``members`` are those of that moment.
+    ``binding`` ties the node key to the ticket. ``joined_at`` is None until somebody has let it in; ``members`` are
+    those of that moment.
     """
 
     ticket: Ticket
+    binding: bytes
     records: tuple[NodeRecord, ...] = ()
     tunnel_ip: str | None = None
     joined_at: float | None = None

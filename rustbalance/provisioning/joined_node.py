@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rustbalance.cluster.bundle import Bundle
+from rustbalance.cluster.keys import NodeKey, TicketKey
 from rustbalance.cluster.messages import NODE_ID, NodeRecord
+from rustbalance.cluster.records import bind
 from rustbalance.config.writing import Value
 from rustbalance.files import private_directory
 from rustbalance.joining.records import JOINING, Joining, StateFile
 from rustbalance.onion.keys import InvalidKey, MasterKey
 from rustbalance.provisioning import node_files
-from rustbalance.provisioning.new_bundle import JOIN_SECRET, MASTER_KEY, TOKEN
+from rustbalance.provisioning.new_bundle import JOIN_SECRET, MASTER_KEY, TICKET_KEY, TOKEN
 from rustbalance.provisioning.new_node import carrier_settings, include_settings, node_id, target_settings
 from rustbalance.provisioning.node_files import CannotMake, NewNode, check_room, normal, write_node
 from rustbalance.provisioning.shared_settings import NotShared, unpack_settings
+from rustbalance.secret_files import decode_base64, read_secret
 from rustbalance.secrets import Secret
 
 _DIRECT = "direct:"
@@ -58,13 +61,24 @@ def create_joined_node(
 
 
 def _write(directory: Path, bundle: Bundle, settings: dict[str, Value], shared: dict[str, Secret]) -> NewNode:
-    made = write_node(directory, settings, _master_key(bundle), shared)
-    joining = Joining(ticket=bundle.facts.ticket, records=bundle.facts.records)
-    try:
+    ticket_key, facts = _ticket_key(bundle), bundle.facts
+
+    def write_joining() -> None:
+        binding = bind(ticket_key, _node_public_key(directory))
+        joining = Joining(ticket=facts.ticket, binding=binding, records=facts.records)
         StateFile(private_directory(directory / node_files.STATE) / JOINING, Joining).write(joining)
-    except OSError as error:
-        raise CannotMake(f"cannot write to {directory}: {error}") from None
-    return made
+
+    try:
+        return write_node(directory, settings, _master_key(bundle), shared, write_joining)
+    finally:
+        ticket_key.wipe()
+
+
+def _node_public_key(directory: Path) -> bytes:
+    with read_secret(directory / node_files.NODE_KEY) as text, decode_base64(text) as seed:
+        key = NodeKey(seed)
+    key.wipe()
+    return key.public
 
 
 def _settings(bundle: Bundle, name: str | None, endpoint: str | None) -> dict[str, Value]:
@@ -93,6 +107,16 @@ def _taken(bundle: Bundle, name: str) -> Secret:
     if found is None:
         raise CannotMake(f"the bundle has no {name}; it was made by another version")
     return found
+
+
+def _ticket_key(bundle: Bundle) -> TicketKey:
+    try:
+        key = TicketKey(_taken(bundle, TICKET_KEY))
+    except InvalidKey as error:
+        raise CannotMake(f"the bundle's ticket key is none: {error}") from None
+    if key.public != bundle.facts.ticket.public_key:
+        raise CannotMake("the bundle's ticket key is not that of its ticket; ask for a new bundle")
+    return key
 
 
 def _master_key(bundle: Bundle) -> MasterKey:

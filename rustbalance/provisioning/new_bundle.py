@@ -2,7 +2,8 @@
 Making a join bundle from a node's directory.
 
 Owns: what goes into a bundle. In: a configuration, a passphrase, how long it is to be valid; out: the line. The ticket
-in it is signed with the key of this node, which has to be a member when somebody comes with it.
+in it is signed with the key of this node, which has to be a member when somebody comes with it. It has a key of its
+own, whose secret half is in the bundle only: no member can use a ticket that it has seen.
 """
 
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rustbalance.cluster.bundle import Facts, seal_bundle
-from rustbalance.cluster.keys import NodeKey
+from rustbalance.cluster.keys import NodeKey, TicketKey
 from rustbalance.cluster.messages import NodeRecord, Ticket
 from rustbalance.cluster.records import sign_record, sign_ticket
 from rustbalance.config import Config, find_given, load_config, wipe_secrets
@@ -21,7 +22,7 @@ from rustbalance.provisioning.shared_settings import pack_settings
 from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret
 
-MASTER_KEY, TOKEN, JOIN_SECRET = "master_key", "cluster_token", "join_secret"
+MASTER_KEY, TOKEN, JOIN_SECRET, TICKET_KEY = "master_key", "cluster_token", "join_secret", "ticket_key"
 """The secrets of a bundle, by their names in it."""
 
 
@@ -38,9 +39,9 @@ def make_bundle(config_path: Path, passphrase: Secret, lifetime: float, wall: fl
     :raises rustbalance.cluster.bundle.BundleError: the passphrase is too short.
     """
     config = load_config(config_path)
-    with _secrets(config) as (address, secrets):
+    with _secrets(config) as (address, secrets), Secret.random(32) as ticket_seed:
         node_key = _node_key(config)
-        ticket = sign_ticket(Ticket(os.urandom(16), int(wall + lifetime), config.node.id), node_key)
+        ticket = sign_ticket(Ticket(_public(ticket_seed), int(wall + lifetime), config.node.id), node_key)
         facts = Facts(
             ticket=ticket,
             address=address.text,
@@ -48,7 +49,7 @@ def make_bundle(config_path: Path, passphrase: Secret, lifetime: float, wall: fl
             records=_records(config, node_key),
             settings=dict(pack_settings(find_given(config_path))),
         )
-        return seal_bundle(facts, secrets, passphrase, os.urandom)
+        return seal_bundle(facts, {**secrets, TICKET_KEY: ticket_seed}, passphrase, os.urandom)
 
 
 @contextmanager
@@ -68,6 +69,12 @@ def _secrets(config: Config) -> Iterator[tuple[OnionAddress, Mapping[str, Secret
     finally:
         master.wipe()
         wipe_secrets(config)
+
+
+def _public(ticket_seed: Secret) -> bytes:
+    key = TicketKey(ticket_seed)
+    key.wipe()
+    return key.public
 
 
 def _node_key(config: Config) -> NodeKey:

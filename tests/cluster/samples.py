@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from rustbalance.cluster.frames import FrameOpener, FrameSealer
-from rustbalance.cluster.keys import KeyRing, NodeKey, TokenKeys
+from rustbalance.cluster.keys import KeyRing, NodeKey, TicketKey, TokenKeys
 from rustbalance.cluster.messages import (
     Forgotten,
     Heartbeat,
@@ -26,7 +26,7 @@ from rustbalance.cluster.messages import (
     State,
     Ticket,
 )
-from rustbalance.cluster.records import sign_record, sign_ticket
+from rustbalance.cluster.records import bind, sign_record, sign_ticket
 from rustbalance.moment import Moment
 from rustbalance.secrets import Secret
 
@@ -47,6 +47,12 @@ def node_key(name: str) -> NodeKey:
         return NodeKey(seed)
 
 
+def ticket_key(name: str = "t") -> TicketKey:
+    """Return the secret of the bundle that goes with a name."""
+    with Secret.copy_of(name.encode().ljust(32, b".")) as seed:
+        return TicketKey(seed)
+
+
 RING = KeyRing(token_keys())
 KEYS = {name: node_key(name) for name in ("a", "b", "c", "new")}
 PUBLIC = {name: KEYS[name].public for name in ("a", "b", "c")}
@@ -62,15 +68,19 @@ def opener(ring: KeyRing = RING) -> FrameOpener:
     return FrameOpener(ring, PUBLIC.get)
 
 
-def record(name: str = "new", incarnation: int = 1, bundle: bytes = b"") -> NodeRecord:
-    """Return a node's signed record."""
-    unsigned = NodeRecord(name, bytes(32), incarnation, 100, (f"direct:127.0.0.1:{incarnation}",), bundle=bundle)
-    return sign_record(unsigned, KEYS[name])
+def record(
+    name: str = "new", incarnation: int = 1, bundle: TicketKey | None = None, key: NodeKey | None = None
+) -> NodeRecord:
+    """Return a node's signed record; ``bundle``: the secret of the one that it came with."""
+    own = key or KEYS[name]
+    came_with = (b"", b"") if bundle is None else (bundle.public, bind(bundle, own.public))
+    where = (f"direct:127.0.0.1:{incarnation}",)
+    return sign_record(NodeRecord(name, bytes(32), incarnation, 100, where, b"", *came_with), own)
 
 
 def ticket(expires: int = int(NOW.wall) + 3600) -> Ticket:
     """Return a ticket that node a has signed."""
-    return sign_ticket(Ticket(b"t" * 16, expires, "a"), KEYS["a"])
+    return sign_ticket(Ticket(ticket_key().public, expires, "a"), KEYS["a"])
 
 
 def heartbeat(beat: int = 1) -> Heartbeat:
@@ -116,9 +126,10 @@ records = st.builds(
     priority=priorities,
     addresses=st.lists(st.from_regex(r"[a-z]{1,20}:[!-~]{1,250}", fullmatch=True), max_size=8).map(tuple),
     signature=st.binary(max_size=64),
-    bundle=st.binary(max_size=16),
+    bundle=st.binary(max_size=32),
+    binding=st.binary(max_size=64),
 )
-tickets = st.builds(Ticket, st.binary(min_size=16, max_size=16), counts, node_ids, st.binary(max_size=64))
+tickets = st.builds(Ticket, st.binary(min_size=32, max_size=32), counts, node_ids, st.binary(max_size=64))
 record_lists = st.lists(records, max_size=4).map(tuple)
 nonces = st.binary(min_size=16, max_size=16)
 messages: st.SearchStrategy[Message] = st.one_of(

@@ -16,10 +16,22 @@ from rustbalance.cluster.commands import (
     StepDown,
 )
 from rustbalance.cluster.core import ClusterCore
-from rustbalance.cluster.messages import Forgotten, Heartbeat, IntroPoints, LeaseRelease, PeerAnnounce, State
+from rustbalance.cluster.keys import NodeKey
+from rustbalance.cluster.messages import (
+    Forgotten,
+    Heartbeat,
+    IntroPoints,
+    LeaseRelease,
+    NodeRecord,
+    PeerAnnounce,
+    State,
+)
 from rustbalance.cluster.parts import CannotForget
+from rustbalance.cluster.records import bind, sign_record
 from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.coordination.conversation import is_genuine
 from rustbalance.moment import Moment
+from tests.cluster import samples
 from tests.cluster.group import WALL, Group, heartbeat, points, record
 
 
@@ -290,3 +302,52 @@ class OneBundleTests(SynchronousTestCase):
             group.do("a", core.receive(name, points(name), group.moment))
             group.do("a", core.receive(name, heartbeat(1, points_version=1), group.moment))
         self.assertEqual(core.status(group.moment).sources, ("c/primary", "a/primary"))
+
+
+class StolenBundleTests(SynchronousTestCase):
+    """Node b came with a bundle; the member a has seen its record and would like to be rid of it."""
+
+    def setUp(self) -> None:
+        """Run b and c with real keys and signatures."""
+        self.bundle = samples.ticket_key()
+        self.victim = samples.record("b", bundle=self.bundle)
+        self.cores = {name: self.core(name) for name in "bc"}
+
+    def core(self, name: str) -> ClusterCore:
+        """Return a node that knows the others."""
+        key = samples.KEYS[name]
+        me = self.victim if name == "b" else samples.record(name)
+        core = ClusterCore(me, ClusterSettings(), None, lambda: 0.5, lambda it: sign_record(it, key), is_genuine)
+        core.start(samples.NOW)
+        core.learn([samples.record("a"), self.victim, samples.record("c")], samples.NOW)
+        return core
+
+    def announced(self, name: str, bundle: bytes, binding: bytes, key: NodeKey) -> None:
+        """Let a tell both of a node that it has made up."""
+        made_up = sign_record(NodeRecord(name, bytes(32), 9, 100, (), bundle=bundle, binding=binding), key)
+        for core in self.cores.values():
+            core.receive("a", PeerAnnounce(records=(made_up,)), samples.NOW.later(1))
+
+    def lower_key(self) -> NodeKey:
+        """Return a new node key that goes before that of b."""
+        keys = (samples.node_key(f"made up {number}") for number in range(1000))
+        return next(key for key in keys if key.public < self.victim.public_key)
+
+    def test_no_member_puts_out_another(self) -> None:
+        """A made-up node that is said to have come with the bundle of b, by its name or another one, is nobody."""
+        key = self.lower_key()
+        stranger = samples.ticket_key("another bundle")
+        for name in ("b", "z"):
+            for binding in (b"", self.victim.binding, bind(stranger, key.public)):
+                self.announced(name, self.bundle.public, binding, key)
+        now = samples.NOW.later(1)
+        self.assertIsNone(self.cores["b"].status(now).expelled_by)
+        self.assertIsNotNone(self.cores["b"].due())
+        self.assertEqual([member.id for member in self.cores["c"].status(now).members], ["a", "b"])
+        self.assertEqual(self.cores["c"]._parts.table.get("b"), self.victim)
+
+    def test_who_has_the_bundle(self) -> None:
+        """Two who have both opened it are settled as ever: the lower key stays."""
+        key = self.lower_key()
+        self.announced("z", self.bundle.public, bind(self.bundle, key.public), key)
+        self.assertEqual(self.cores["b"].status(samples.NOW.later(1)).expelled_by, "z")

@@ -95,7 +95,8 @@ class BoundsTests(SynchronousTestCase):
             ["a", bytes(32), 1, 1, ["direct:a b"]],
             ["a", bytes(32), 1, 1, ["direct"]],
             [*record, bytes(65)],
-            [*record, bytes(64), bytes(17)],
+            [*record, bytes(64), bytes(33)],
+            [*record, bytes(64), bytes(32), bytes(65)],
         ):
             self.refused("peer_announce", [broken])
         self.refused("peer_announce", [record] * 1001)

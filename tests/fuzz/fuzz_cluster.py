@@ -133,7 +133,7 @@ def one_input(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """Return good input for every door, so that the fuzzer need not invent it."""
     record = records.sign_record(messages.NodeRecord("s", bytes(32), 1, 1, ("direct:127.0.0.1:1",)), STRANGER)
-    ticket = messages.Ticket(bytes(16), 2**33, "a")
+    ticket = messages.Ticket(bytes(32), 2**33, "a")
     good: list[messages.Message] = [
         messages.Heartbeat(
             beat=1,

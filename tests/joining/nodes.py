@@ -86,7 +86,7 @@ class Trial:
         case.addCleanup(shutil.rmtree, self.path)
         self.store = StateFile(self.path / JOINING, Joining)
         if pending:
-            self.store.write(Joining(ticket=newcomer.ticket))
+            self.store.write(Joining(ticket=newcomer.ticket, binding=newcomer.binding))
         self.known = True
         self.now = NOW
         self.pause = 0.01

@@ -8,21 +8,23 @@ import msgspec
 
 from rustbalance.cluster.frames import FrameSealer
 from rustbalance.cluster.join_frames import open_response
-from rustbalance.cluster.keys import KeyRing, NodeKey, Purpose
+from rustbalance.cluster.keys import KeyRing, NodeKey, Purpose, TicketKey
 from rustbalance.cluster.messages import JoinRequest, JoinResponse, NodeRecord, Ticket
-from rustbalance.cluster.records import sign_record, sign_ticket
+from rustbalance.cluster.records import bind, sign_record, sign_ticket
 from rustbalance.joining.endpoint import Answer, JoinEndpoint, View
 from rustbalance.joining.records import Ledger
 from rustbalance.mesh.tunnel_addresses import TunnelNetwork
 from rustbalance.moment import Moment
 from rustbalance.secrets import Secret
-from tests.cluster.samples import KEYS, NOW, RING, node_key, record
+from tests.cluster.samples import KEYS, NOW, RING, node_key, record, ticket_key
 
 randomness = Random(7)
 random_bytes = randomness.randbytes
 VIEW = View(record("a"), (record("b"),))
 SECRET = b"0123456789abcdef0123456789abcdef"
 WG_KEY = "A" * 43 + "="
+BUNDLES: dict[bytes, TicketKey] = {}
+"""The secret half of every ticket, which its bundle has in it."""
 
 
 def secret() -> Secret:
@@ -42,26 +44,38 @@ def endpoint(network: TunnelNetwork | None = None, name: str = "a") -> JoinEndpo
 
 def ticket(name: str = "t", issuer: str = "a", expires: float = NOW.wall + 3600) -> Ticket:
     """Return a ticket, which its issuer has signed."""
-    return sign_ticket(Ticket(name.encode().ljust(16, b"."), int(expires), issuer), node_key(issuer))
+    key = ticket_key(name)
+    BUNDLES[key.public] = key
+    return sign_ticket(Ticket(key.public, int(expires), issuer), node_key(issuer))
 
 
 class Newcomer:
-    """A machine that wants to be ``name``, with a ticket."""
+    """
+    A machine that wants to be ``name``, with a ticket.
+
+    ``binding`` is what its record says to show that it has the bundle; without one it really has.
+    """
 
     def __init__(
-        self, name: str = "new", shown: Ticket | None = None, key: NodeKey | None = None, ring: KeyRing = RING
+        self,
+        name: str = "new",
+        shown: Ticket | None = None,
+        key: NodeKey | None = None,
+        ring: KeyRing = RING,
+        binding: bytes | None = None,
     ) -> None:
         self.name = name
         self.key = key or node_key(name)
         self.ticket = shown or ticket()
+        self.binding = bind(BUNDLES[self.ticket.public_key], self.key.public) if binding is None else binding
         self.ring = ring
         self.addresses: tuple[str, ...] = (f"tor:{name}.onion",)
         self.sealer = FrameSealer(ring, self.key, name, b"n" * 16, random_bytes)
 
     def record(self, incarnation: int = 1) -> NodeRecord:
         """Return its own record."""
-        unsigned = NodeRecord(self.name, bytes(32), incarnation, 100, self.addresses, bundle=self.ticket.id)
-        return sign_record(unsigned, self.key)
+        who, came_with = (self.name, bytes(32), incarnation, 100), (self.ticket.public_key, self.binding)
+        return sign_record(NodeRecord(*who, self.addresses, b"", *came_with), self.key)
 
     def request(self, *, incarnation: int = 1, wants_tunnel: bool = False) -> JoinRequest:
         """Return a new request."""

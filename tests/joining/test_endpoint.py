@@ -10,12 +10,23 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cluster.frames import FrameSealer
 from rustbalance.cluster.keys import Accepted, KeyRing, Purpose
 from rustbalance.cluster.messages import NodeRecord
-from rustbalance.cluster.records import sign_record
+from rustbalance.cluster.records import bind, sign_record
 from rustbalance.joining.endpoint import MOST_HEARD, MOST_JOINS, MOST_TOLD, WINDOW, Denied, View, pruned
 from rustbalance.joining.records import Ledger
 from rustbalance.mesh.tunnel_addresses import DEFAULT_NETWORK
 from rustbalance.moment import Moment
-from tests.cluster.samples import KEYS, NOW, ONE_OF_EACH, RING, messages, node_key, record, sealer, token_keys
+from tests.cluster.samples import (
+    KEYS,
+    NOW,
+    ONE_OF_EACH,
+    RING,
+    messages,
+    node_key,
+    record,
+    sealer,
+    ticket_key,
+    token_keys,
+)
 from tests.joining.samples import VIEW, WG_KEY, Member, Newcomer, random_bytes, ticket
 
 
@@ -64,6 +75,14 @@ class AdmissionTests(EndpointCase):
         newcomer = Newcomer()
         request = msgspec.structs.replace(newcomer.request(), ticket=ticket("other"))
         self.denies_body(Member(), newcomer.seal(request), "ticket")
+
+    def test_the_bundle_itself(self) -> None:
+        """Whoever has only seen a ticket, or how somebody else has used it, cannot use it, before or after that one."""
+        member, victim = Member(), Newcomer()
+        for binding in (b"", victim.binding, bind(ticket_key("u"), node_key("thief").public)):
+            thief = Newcomer("thief", victim.ticket, binding=binding)
+            self.denies(member, thief, "bad_signature")
+        self.assertIsNotNone(member.ask(victim).admitted)
 
     def test_single_use(self) -> None:
         """A ticket belongs to the first key that came with it, also after a restart, and wherever that was let in."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import NodeRecord
-from rustbalance.cluster.records import sign_record
+from rustbalance.cluster.records import bind, sign_record
 from rustbalance.joining.making import Door, JoinSettings, remembered
 from rustbalance.joining.records import JOINING, Joining, StateDamaged, StateFile
 from rustbalance.life import now
 from rustbalance.mesh.tunnel_addresses import DEFAULT_NETWORK, TunnelNetwork
 from rustbalance.proxy.socks import SocksAddress
-from tests.cluster.samples import KEYS, RING, node_key
+from tests.cluster.samples import KEYS, RING, node_key, ticket_key
 from tests.joining.nodes import HOST, JoiningCase
 from tests.joining.samples import WG_KEY, folder, secret, ticket
 from tests.proxy.wire import eventually, reactor
@@ -21,8 +21,9 @@ from tests.proxy.wire import eventually, reactor
 class Cluster:
     """What a node knows of its cluster."""
 
-    def __init__(self, name: str, key: NodeKey, bundle: bytes = b"", address: str | None = None) -> None:
-        self.name, self.key, self.bundle = name, key, bundle
+    def __init__(self, name: str, key: NodeKey, bundle: bool = False, address: str | None = None) -> None:
+        self.name, self.key = name, key
+        self.came_with = (ticket().public_key, bind(ticket_key(), key.public)) if bundle else (b"", b"")
         self.records: tuple[NodeRecord, ...] = ()
         self.former: tuple[NodeRecord, ...] = ()
         self.address = address
@@ -33,7 +34,7 @@ class Cluster:
     def record(self) -> NodeRecord:
         """Our own record."""
         addresses = () if self.address is None else (self.address,)
-        return sign_record(NodeRecord(self.name, bytes(32), 1, 100, addresses, bundle=self.bundle), self.key)
+        return sign_record(NodeRecord(self.name, bytes(32), 1, 100, addresses, b"", *self.came_with), self.key)
 
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """Note who is a member, besides us."""
@@ -55,9 +56,10 @@ class DoorTests(JoiningCase):
         """Return the door of a node; who has a bundle finds it in its directory."""
         self.directory = folder()
         self.addCleanup(shutil.rmtree, self.directory)
-        if cluster.bundle:
-            shown = ticket(expires=now().wall + 3600)
-            StateFile(self.directory / JOINING, Joining).write(Joining(ticket=shown))
+        bundle, binding = cluster.came_with
+        if bundle:
+            joining = Joining(ticket=ticket(expires=now().wall + 3600), binding=binding)
+            StateFile(self.directory / JOINING, Joining).write(joining)
         settings = JoinSettings(cluster.name, HOST, self.directory, secret(), network, network is not None)
         door = Door(settings, RING, cluster.key, cluster, lambda: socks, reactor, os.urandom)
         self.addCleanup(door.joiner.stopService)
@@ -68,7 +70,7 @@ class DoorTests(JoiningCase):
         there = Cluster("a", KEYS["a"], address="direct:127.0.0.1:1")
         front = self.front(self.origin(), intercept=self.door(there, None, network).intercept)
         _, socks = self.way_to(front)
-        here = Cluster("new", node_key("new"), ticket().id, address="direct:127.0.0.1:2")
+        here = Cluster("new", node_key("new"), True, address="direct:127.0.0.1:2")
         return there, here, self.door(here, socks, network)
 
     async def test_joins(self) -> None:
@@ -101,17 +103,17 @@ class DoorTests(JoiningCase):
         await eventually(lambda: bool(here.settled), "an address")
         door.on_ready(None)  # type: ignore[arg-type]
         await eventually(lambda: door.joiner.done, "the join")
-        given = remembered(self.directory)
+        given = remembered(self.directory, here.key.public)
         assert given is not None
         self.assertEqual(here.settled, [given.tunnel_ip])
         self.assertEqual(there.records[0].addresses, (f"wireguard:{WG_KEY}@/{given.tunnel_ip}",))
 
     async def test_outside_lets_nobody_in(self) -> None:
         """Who is no member itself cannot speak for the cluster."""
-        outside = self.door(Cluster("c", KEYS["c"], ticket().id, address="direct:127.0.0.1:3"), None)
+        outside = self.door(Cluster("c", KEYS["c"], True, address="direct:127.0.0.1:3"), None)
         front = self.front(self.origin(), intercept=outside.intercept)
         _, socks = self.way_to(front)
-        door = self.door(Cluster("new", node_key("new"), ticket().id, address="direct:127.0.0.1:2"), socks)
+        door = self.door(Cluster("new", node_key("new"), True, address="direct:127.0.0.1:2"), socks)
         door.joiner.startService()
         await eventually(door.problems, "a problem")
         self.assertIn("404", door.problems()[0])
@@ -119,10 +121,16 @@ class DoorTests(JoiningCase):
     def test_remembered(self) -> None:
         """The first node remembers nothing, another one its bundle; what cannot be read is no reason to begin anew."""
         self.door(Cluster("a", KEYS["a"]), None)
-        self.assertIsNone(remembered(self.directory))
-        self.door(Cluster("new", node_key("new"), ticket().id), None)
-        state = remembered(self.directory)
+        self.assertIsNone(remembered(self.directory, KEYS["a"].public))
+        self.door(Cluster("new", node_key("new"), True), None)
+        state = remembered(self.directory, node_key("new").public)
         assert state is not None
-        self.assertEqual(state.ticket.id, ticket().id)
+        self.assertEqual(state.ticket.public_key, ticket().public_key)
         (self.directory / JOINING).write_text("{")
-        self.assertRaises(StateDamaged, remembered, self.directory)
+        self.assertRaises(StateDamaged, remembered, self.directory, node_key("new").public)
+
+    def test_another_node_key(self) -> None:
+        """A node whose key was exchanged would be believed by nobody: it says what to do instead."""
+        self.door(Cluster("new", node_key("new"), True), None)
+        damaged = self.assertRaises(StateDamaged, remembered, self.directory, KEYS["a"].public)
+        self.assertIn("another node key", str(damaged))

@@ -12,12 +12,14 @@ from tests.cluster.samples import NOW, PUBLIC, record
 from tests.joining.samples import folder, ticket
 
 LEDGER = Ledger(
-    used=(Used(b"t" * 16, PUBLIC["a"], NOW.wall),),
+    used=(Used(b"t" * 32, PUBLIC["a"], NOW.wall),),
     heard=(Heard(b"n" * 16, NOW.wall + 0.5),),
     promises=(Promise("10.200.200.7", PUBLIC["b"], NOW.wall),),
     changes=(Change(PUBLIC["c"], NOW.wall, True),),
 )
-JOINING = Joining(ticket=ticket(), records=(record("a"),), tunnel_ip="fd00::1", joined_at=NOW.wall, members=())
+JOINING = Joining(
+    ticket=ticket(), binding=b"b" * 64, records=(record("a"),), tunnel_ip="fd00::1", joined_at=NOW.wall, members=()
+)
 
 
 class StateFileTests(SynchronousTestCase):

@@ -48,7 +48,7 @@ def main() -> None:
     heartbeat = Heartbeat(beat=1, incarnation=1, priority=1, state=State.HEALTHY)
     frame = sealer.seal(heartbeat, NOW)
     opened = FrameOpener(ring, {"a": node_key.public}.get).open(frame, NOW)
-    facts = Facts(ticket=Ticket(bytes(16), 2**33, "a"), address="", created=0)
+    facts = Facts(ticket=Ticket(bytes(32), 2**33, "a"), address="", created=0)
     line = seal_bundle(facts, {"master": master, "token": token}, passphrase, bytes)
     bundle = open_bundle(line, passphrase, NOW.wall)
     right = opened.message == heartbeat and bundle.secrets["master"] == master

@@ -1,13 +1,18 @@
 """A node made from a bundle."""
 
+import base64
 import stat
+from pathlib import Path
 
 from rustbalance.cluster.bundle import Bundle
+from rustbalance.cluster.keys import NodeKey
+from rustbalance.cluster.records import is_bound
 from rustbalance.config import HostPort, load_config
 from rustbalance.joining.records import JOINING, Joining, StateFile
 from rustbalance.key_files import load_master_key
 from rustbalance.provisioning.joined_node import create_joined_node
 from rustbalance.provisioning.node_files import CannotMake
+from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret
 from tests.provisioning.test_new_bundle import BundleCase
 
@@ -47,8 +52,23 @@ class JoinedNodeTests(BundleCase):
         joining = StateFile(path, Joining).read()
         assert joining is not None
         self.assertEqual((joining.ticket, joining.joined_at), (bundle.facts.ticket, None))
+        node_key = load_config(made.config).node.key
+        assert node_key is not None
+        ours = NodeKey(decode_base64(node_key)).public
+        self.assertTrue(is_bound(bundle.facts.ticket.public_key, joining.binding, ours))
         for each in (*made.config.parent.iterdir(), path):
             self.assertEqual(stat.S_IMODE(each.stat().st_mode) & 0o077, 0)
+
+    def test_ticket_key_goes_nowhere(self) -> None:
+        """The ticket's secret half is on the disk of neither node, in no form, and gone from memory afterwards."""
+        bundle = self.bundle()
+        with bundle.secrets["ticket_key"].expose() as view:
+            seed = bytes(view)
+        create_joined_node(self.directory / "second", bundle)
+        self.assertFalse(bundle.secrets["ticket_key"].alive)
+        forms = (seed, seed.hex().encode(), base64.b64encode(seed).rstrip(b"="))
+        for path in filter(Path.is_file, self.directory.rglob("*")):
+            self.assertFalse([form for form in forms if form in path.read_bytes()], path)
 
     def test_own_target_and_name(self) -> None:
         """Both may be chosen; the name of another node may not."""
@@ -70,6 +90,9 @@ class JoinedNodeTests(BundleCase):
             {**bundle.secrets, "master_key": Secret(64)},
             {name: secret for name, secret in bundle.secrets.items() if name != "join_secret"},
             {name: secret for name, secret in bundle.secrets.items() if name != "master_key"},
+            {name: secret for name, secret in bundle.secrets.items() if name != "ticket_key"},
+            {**bundle.secrets, "ticket_key": Secret(32)},
+            {**bundle.secrets, "ticket_key": Secret(31)},
         ):
             copies = {}
             for name, secret in secrets.items():

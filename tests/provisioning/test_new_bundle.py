@@ -4,7 +4,7 @@ import contextlib
 import gc
 
 from rustbalance.cluster.bundle import Bundle, BundleError, open_bundle
-from rustbalance.cluster.keys import NodeKey
+from rustbalance.cluster.keys import NodeKey, TicketKey
 from rustbalance.cluster.records import check_record, check_ticket
 from rustbalance.config import load_config
 from rustbalance.key_files import load_master_key
@@ -41,6 +41,8 @@ class NewBundleTests(BundleCase):
         self.assertEqual(bundle.secrets["cluster_token"], config.coordination.cluster_token)
         self.assertEqual(bundle.secrets["join_secret"], config.coordination.join_secret)
         self.assertEqual(bundle.facts.settings["target.address"], '"127.0.0.1:8000"')
+        ticket_key = TicketKey(bundle.secrets["ticket_key"])
+        self.assertEqual(ticket_key.public, bundle.facts.ticket.public_key)
         assert config.node.key is not None
         check_ticket(bundle.facts.ticket, NodeKey(decode_base64(config.node.key)).public, NOW)
         self.assertEqual(bundle.facts.ticket.issuer, config.node.id)
@@ -51,7 +53,7 @@ class NewBundleTests(BundleCase):
         first = self.bundle().facts.ticket
         with Secret.copy_of(PHRASE) as phrase:
             line = make_bundle(self.directory / "node" / "config.toml", phrase, 3600, NOW)
-            self.assertNotEqual(open_bundle(line, phrase, NOW).facts.ticket.id, first.id)
+            self.assertNotEqual(open_bundle(line, phrase, NOW).facts.ticket.public_key, first.public_key)
 
     def test_where_to_begin(self) -> None:
         """A node with a fixed address on the local network tells it; others are found through the master address."""

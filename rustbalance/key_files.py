@@ -119,11 +119,12 @@ def write_service_keys(directory: Path, key: MasterKey) -> None:
     :raises KeyFileError: the directory belongs to another service.
     """
     secret = directory / SECRET_NAME
-    _check_beside(directory, key)
-    if not secret.exists():
-        _create(secret, key)
-    elif load_master_key(secret).public != key.public:
+    there = secret.exists()
+    if there and address_of_key(secret) != key.address:
         raise KeyFileError(f"{secret}: belongs to another service, and is left as it is")
+    _check_beside(directory, key)
+    if not there:
+        _create(secret, key)
     write_atomically(directory / PUBLIC_NAME, PUBLIC_HEADER + key.public)
     write_atomically(directory / HOSTNAME, key.address.text.encode("ascii") + b"\n")
 

@@ -42,7 +42,7 @@ DIRECTIONS: dict[str, set[str]] = {
     | {"joining", "health", "tors"},
     "node": GROUND | {"life", "key_files", "config", "tor", "proxy", "ops", "mesh", "joining", "building"},
     "tap": GROUND | {"life", "config", "node", "ops"},
-    "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining"},
+    "provisioning": GROUND | {"secret_files", "key_files", "onion", "config", "cluster", "joining", "tor"},
     "lab": GROUND
     | {"life", "secret_files", "key_files", "onion", "cluster", "config", "tor", "proxy", "ops"}
     | {"provisioning"},

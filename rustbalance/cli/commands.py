@@ -25,6 +25,7 @@ COMMANDS = {
     "drain": "rustbalance.cli.drain:drain",
     "undrain": "rustbalance.cli.drain:undrain",
     "forget": "rustbalance.cli.forget:forget",
+    "place-key": "rustbalance.cli.place_key:place_key",
     "check-config": "rustbalance.cli.check_config:check_config",
     "show-onion": "rustbalance.cli.show_onion:show_onion",
     "lab": "rustbalance.cli.lab:lab",

@@ -53,7 +53,7 @@ class Node(Section, frozen=True, kw_only=True):
     hidden_service_dir: Annotated[
         Path,
         found_out(
-            keys.path("External Tor: where the service's directory lies; that Tor must run as the same user as we."),
+            keys.path("External Tor: the service's directory, below its DataDirectory (rustbalance place-key)."),
             "`<state_dir>/hidden_service`",
         ),
     ] = Path()

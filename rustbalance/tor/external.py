@@ -14,18 +14,22 @@ import msgspec
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
 from rustbalance.ops.status import InstanceStatus
 from rustbalance.secrets import Secret
+from rustbalance.tor.access import advice
 from rustbalance.tor.backoff import Backoff
-from rustbalance.tor.control import Patience, TorControl, connect
+from rustbalance.tor.control import ControlLost, ControlRefused, Patience, TorControl, connect
 from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.instance import BACKOFF, TorInstance
 from rustbalance.tor.knocking import Place
 from rustbalance.tor.restarting import Restarter
-from rustbalance.tor.service_dir import prepare_service_directory
-from rustbalance.tor.service_setup import ensure_service, is_in_place
+from rustbalance.tor.service_dir import is_ours, prepare_service_directory
+from rustbalance.tor.service_setup import PLACE_KEY, NotPlaced, confirm_address, ensure_service, is_in_place
 from rustbalance.tor.torrc import HiddenService
+
+TO_A_PORT = "set local_port in place of listen"
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,28 @@ class ExternalTor(TorInstance):
         self._password = password
         self.serves_visitors = key is not None
         self._service: HiddenService | None = None
+        self._unconfirmed: OnionAddress | None = None
         self._restarter = Restarter(name, settings.restart_command, reactor)
 
     async def connect(self) -> TorControl:
-        """Connect and authenticate."""
-        return await connect(self._endpoint(), self._reactor, self._password, self._patience)
+        """
+        Connect and authenticate.
+
+        :raises rustbalance.tor.control.ControlError: it cannot be; where a group is missing, it is named.
+        """
+        try:
+            return await connect(self._endpoint(), self._reactor, self._password, self._patience)
+        except ControlLost as error:
+            place = self._settings.control
+            who = advice(place) if isinstance(place, Path) else None
+            raise ControlLost(f"{error} {place}: {who}") if who else error from None
 
     async def prepare(self, control: TorControl) -> None:
         """
         Make sure that Tor has our service, which its own restart makes it forget.
 
         :raises rustbalance.tor.service_setup.NotOurs: it hosts others.
+        :raises rustbalance.tor.service_setup.NotPlaced: it runs as another user, and has not got what it needs.
         """
         if self._key is None:
             return
@@ -95,10 +110,16 @@ class ExternalTor(TorInstance):
         Give Tor the service back when a reload or another controller has taken it away, which it did without a word.
 
         :raises rustbalance.tor.service_setup.NotOurs: it hosts others now.
+        :raises rustbalance.tor.service_setup.WrongKey: the directory that it was given holds the key of others.
         """
-        if self._service is not None and not await is_in_place(control, self._service):
+        service = self._service
+        if service is None:
+            return
+        if not await is_in_place(control, service):
             self.log.warn("Tor ({name}) has lost our service, as by a reload; it is given back", name=self.name)
-            await self._ensure(control, self._service)
+            await self._ensure(control, service)
+        if self._unconfirmed is not None and await confirm_address(control, service, self._unconfirmed):
+            self._unconfirmed = None
 
     async def close(self) -> None:
         """
@@ -122,7 +143,22 @@ class ExternalTor(TorInstance):
         key = self._key() if callable(self._key) else self._key
         if key is None:
             return
-        await ensure_service(control, service, key.address, lambda: prepare_service_directory(service.directory, key))
+        ours = is_ours(service.directory)
+        self._unconfirmed = None if ours else key.address
+        if not ours and service.forward_to.startswith("unix:"):
+            raise NotPlaced(f"this Tor runs as another user, who cannot come in at {service.forward_to}: {TO_A_PORT}")
+        try:
+            await ensure_service(control, service, key.address, lambda: self._fill(service.directory, key, ours))
+        except ControlRefused as refusal:
+            raise NotPlaced(
+                f"this Tor does not take our service from {service.directory} ({refusal}): it has to be a directory of "
+                f"that Tor's own user, below its DataDirectory, with the key in it; run as root: {PLACE_KEY}"
+            ) from None
+
+    def _fill(self, directory: Path, key: MasterKey, ours: bool) -> None:
+        """Write what Tor reads where we may; elsewhere it has been placed, or Tor is going to refuse it."""
+        if ours:
+            prepare_service_directory(directory, key)
 
     def _endpoint(self) -> IStreamClientEndpoint:
         place = self._settings.control

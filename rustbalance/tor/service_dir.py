@@ -6,6 +6,7 @@ and ``ob_config``. An ``ob_config`` that is added later, by a reload, makes Tor 
 rotation of its descriptors (hs_ob.c), so everything is there from the start.
 """
 
+import os
 from pathlib import Path
 
 from rustbalance.files import private_directory, write_atomically
@@ -27,6 +28,24 @@ def prepare_service_directory(directory: Path, key: MasterKey) -> None:
     private_directory(directory)
     write_service_keys(directory, key)
     write_atomically(directory / OB_CONFIG, ob_config(key.address))
+
+
+def is_ours(directory: Path) -> bool:
+    """
+    Say whether it is for us to make and fill ``directory``.
+
+    It is not where it belongs to another user, would lie in a directory of another one, or cannot even be looked at:
+    Tor takes a service only from a directory of its own user, so that one has to be given the key by other means.
+    """
+    for place in (directory, *directory.parents):
+        try:
+            owner = place.stat().st_uid
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return owner == os.geteuid() or (place != directory and owner == 0 and os.access(place, os.W_OK))
+    return False
 
 
 def ob_config(address: OnionAddress) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from rustbalance.onion.address import OnionAddress
 from rustbalance.tor.control import TorControl
-from rustbalance.tor.replies import Setting
+from rustbalance.tor.replies import Setting, services_on_circuits
 from rustbalance.tor.torrc import (
     OWN_DIRECTORY,
     PUBLISH,
@@ -24,6 +24,9 @@ from rustbalance.tor.torrc import (
 
 OPTIONS = "HiddenServiceOptions"
 
+#: What gives a Tor of another user its directory.
+PLACE_KEY = "rustbalance place-key --config FILE"
+
 
 class NotOurs(Exception):
     """Other onion services live on that Tor; the message names them and says what to do. Nothing has been changed."""
@@ -31,6 +34,14 @@ class NotOurs(Exception):
 
 class ServiceNotInPlace(Exception):
     """Tor has not got our service as we asked for it."""
+
+
+class NotPlaced(Exception):
+    """Tor does not take our service from its directory; the message says what to do."""
+
+
+class WrongKey(Exception):
+    """Tor has served another address from our directory; it has been taken away again. The message says what to do."""
 
 
 async def ensure_service(
@@ -52,6 +63,26 @@ async def ensure_service(
         await control.reset_conf(OWN_DIRECTORY)
     await control.set_conf(wanted.with_publishing_off())
     await confirm_service(control, wanted)
+
+
+async def confirm_address(control: TorControl, wanted: HiddenService, address: OnionAddress) -> bool:
+    """
+    Say whether it is certain by now that Tor serves ``address`` from a directory that we cannot look into.
+
+    Tor refuses a directory without ``ob_config``, but where only the keys are missing it makes new ones, and whatever
+    keys there are it takes. Which address it serves shows as soon as it has a descriptor, or circuits.
+
+    :raises WrongKey: it serves another one.
+    """
+    if await control.own_descriptor(address):
+        return True
+    if not services_on_circuits(await control.get_info("circuit-status")) - {address}:
+        return False
+    await control.reset_conf(OWN_DIRECTORY)
+    raise WrongKey(
+        f"this Tor finds the key of another service in {wanted.directory}; it is not to serve that, and has been told "
+        f"so. Look into that directory, move it out of the way, and run as root: {PLACE_KEY}"
+    )
 
 
 async def confirm_service(control: TorControl, wanted: HiddenService) -> None:

@@ -8,12 +8,14 @@ Deferreds) and events.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from txtorcon.torcontrolprotocol import TorControlProtocol
 
 from rustbalance.secrets import Secret
+from rustbalance.tor.access import advice
 
 _HEX = b"0123456789abcdef"
 
@@ -58,8 +60,18 @@ class ControlWire(TorControlProtocol):
         return self.queue_command(b"")  # type: ignore[no-any-return]  # the end of the line, and the answer
 
     def _read_cookie(self, cookiefile: str) -> None:
-        """Read the cookie; txtorcon takes each byte of the path that Tor wrote in octal for a character."""
-        super()._read_cookie(os.fsdecode(cookiefile.encode("latin-1")))
+        """
+        Read the cookie; txtorcon takes each byte of the path that Tor wrote in octal for a character.
+
+        :raises PermissionError: we may not; it says who may.
+        """
+        path = os.fsdecode(cookiefile.encode("latin-1"))
+        try:
+            super()._read_cookie(path)
+        except PermissionError as error:
+            who = advice(Path(path))
+            text = f"{error.strerror}, {who}" if who else error.strerror
+            raise PermissionError(error.errno, text, path) from None
 
     def get_info_bytes(self, key: str) -> tuple[Answer, Deferred[str]]:
         """Ask for one key; the answer is complete when the Deferred fires."""

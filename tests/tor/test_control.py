@@ -1,6 +1,7 @@
 """Tests for L{rustbalance.tor.control}, on the real txtorcon client and a Tor in memory."""
 
 import tempfile
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ from twisted.internet import reactor  # noqa: TID251  (a test on real sockets)
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from txtorcon.torcontrolprotocol import TorControlProtocol
 
 from rustbalance.life import deferred
 from rustbalance.onion.address import OnionAddress
 from rustbalance.secrets import Secret
 from rustbalance.testing.fake_tor import FakeTor
 from rustbalance.testing.tor_values import Posted
+from rustbalance.tor import wire
 from rustbalance.tor.control import (
     ControlLost,
     ControlRefused,
@@ -25,6 +28,7 @@ from rustbalance.tor.control import (
     connect,
 )
 from rustbalance.tor.events import BootstrapProgress, ConsensusArrived, Event
+from rustbalance.tor.wire import ControlWire
 from tests.tor.connected import Connection
 
 ADDRESS = OnionAddress(bytes(range(32)))
@@ -184,6 +188,18 @@ class AuthenticationTests(SynchronousTestCase):
         """The error names the file that we cannot read."""
         self.cookie.unlink()
         error = self.failureResultOf(Connection(FakeTor(cookie=self.cookie)).connecting, ControlRefused).value
+        self.assertIn(str(self.cookie), str(error))
+
+    def test_group_of_the_cookie(self) -> None:
+        """Who may not read the cookie is told which group may."""
+
+        def refused(wire: ControlWire, path: str) -> None:
+            raise PermissionError(EACCES, "Permission denied", path)
+
+        self.patch(TorControlProtocol, "_read_cookie", refused)
+        self.patch(wire, "advice", lambda path: f"only the group debian-tor may read {path.name}")
+        error = self.failureResultOf(Connection(FakeTor(cookie=self.cookie)).connecting, ControlRefused).value
+        self.assertIn("Permission denied, only the group debian-tor may read cookie", str(error))
         self.assertIn(str(self.cookie), str(error))
 
     def test_hung(self) -> None:

@@ -14,10 +14,12 @@ from rustbalance.life import pause
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
 from rustbalance.testing.fake_tor import FakeTor
+from rustbalance.tor import external
 from rustbalance.tor.control import Patience
 from rustbalance.tor.external import ExternalSettings, ExternalTor
 from rustbalance.tor.failures import TorFailure
 from rustbalance.tor.knocking import Place
+from rustbalance.tor.service_dir import prepare_service_directory
 
 
 class ExternalTorTests(TestCase):
@@ -161,6 +163,77 @@ class ExternalTorTests(TestCase):
         self.assertIn("no control connection", str(instance.status().problem))
         await self.listen(self.tor)
         await self.serving(instance)
+
+    def out_of_sight(self) -> None:
+        """Let the service be where its Tor, another user, has been given it: below what is not ours."""
+        self.patch(external, "is_ours", lambda directory: False)
+
+    async def test_placed(self) -> None:
+        """A directory of another user is used as it was placed, and nothing is written there."""
+        self.out_of_sight()
+        prepare_service_directory(self.directory, self.key)
+        before = {path.name: path.stat().st_mtime_ns for path in self.directory.iterdir()}
+        await self.listen(self.tor)
+        self.tor.info[f"hs/service/desc/id/{self.key.address.label}"] = b"hs-descriptor 3\n"
+        instance = self.instance()
+        await self.serving(instance)
+        self.assertEqual(dict(self.tor.services())["HiddenServiceDir"], str(self.directory))
+        await self.until(lambda: self.asked() > 0)
+        await pause(reactor, 0.6)
+        self.assertEqual((self.asked(), self.tor.publishing), (1, "0"), "once it is certain, nobody asks again")
+        self.assertEqual({path.name: path.stat().st_mtime_ns for path in self.directory.iterdir()}, before)
+
+    def asked(self) -> int:
+        """Return how often Tor was asked for its descriptor."""
+        return len([line for line in self.tor.heard if "hs/service/desc/id" in line])
+
+    async def test_not_placed(self) -> None:
+        """Without the directory Tor refuses; it is said what to run, and taken back once that was done."""
+        self.out_of_sight()
+        await self.listen(self.tor)
+        instance = self.instance(restart=self.note())
+        await self.until(lambda: "run as root: rustbalance place-key" in str(instance.status().problem))
+        self.assertIn(str(self.directory), str(instance.status().problem))
+        self.assertEqual((instance.failure, self.tor.services()), (TorFailure.UNUSABLE, ()))
+        self.assertFalse(self.directory.exists())
+        prepare_service_directory(self.directory, self.key)
+        await self.serving(instance)
+        self.assertEqual((instance.status().problem, self.restarts), (None, 0))
+
+    async def test_another_key_was_placed(self) -> None:
+        """A Tor that serves another address from there is told to stop, and nobody takes it for ours."""
+        self.out_of_sight()
+        other = MasterKey.from_seed(Secret.copy_of(bytes(32)))
+        prepare_service_directory(self.directory, other)
+        await self.listen(self.tor)
+        self.tor.info["circuit-status"] = f"1 BUILT PURPOSE=HS_SERVICE_INTRO REND_QUERY={self.key.address.label}"
+        instance = self.instance(check=0.05)
+        await self.serving(instance)
+        seen = f"2 BUILT PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_CONNECTING REND_QUERY={other.address.label}"
+        self.tor.info["circuit-status"] = seen
+        await self.until(lambda: "the key of another service" in str(instance.status().problem))
+        self.assertIn("RESETCONF HiddenServiceDir", self.tor.heard)
+        self.assertIs(instance.failure, TorFailure.UNUSABLE)
+
+    async def test_no_way_in(self) -> None:
+        """Another user's Tor could not bring visitors to a private socket: it is said, and nothing is set."""
+        self.out_of_sight()
+        await self.listen(self.tor)
+        settings = ExternalSettings(
+            self.socket, ("127.0.0.1", 9050), self.directory, 4, f"unix:{self.folder}/front.sock"
+        )
+        instance = ExternalTor("primary", settings, self.key, reactor, lambda failures: 0.05)
+        self.addCleanup(instance.stopService)
+        instance.startService()
+        await self.until(lambda: "set local_port in place of listen" in str(instance.status().problem))
+        self.assertEqual(self.tor.services(), ())
+
+    async def test_group_is_missing(self) -> None:
+        """Who may not connect is told which group to join."""
+        self.patch(external, "advice", lambda path: f"only the group debian-tor may use {path.name}")
+        instance = self.instance()
+        await self.until(lambda: "only the group debian-tor may use control" in str(instance.status().problem))
+        self.assertIs(instance.failure, TorFailure.REFUSED)
 
     def note(self) -> tuple[str, ...]:
         """Return a command that leaves a mark each time it runs."""

@@ -1,5 +1,6 @@
 """Tests for L{rustbalance.tor.service_dir}."""
 
+import os
 import stat
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.key_files import KeyFileError
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret
-from rustbalance.tor.service_dir import prepare_service_directory
+from rustbalance.tor.service_dir import is_ours, prepare_service_directory
 
 
 class PrepareTests(SynchronousTestCase):
@@ -47,3 +48,28 @@ class PrepareTests(SynchronousTestCase):
         other = MasterKey.from_seed(Secret.copy_of(bytes(32)))
         self.assertRaises(KeyFileError, prepare_service_directory, self.directory, other)
         self.assertIn(self.key.address.label, (self.directory / "ob_config").read_text())
+
+
+class OursTests(SynchronousTestCase):
+    """L{is_ours} tells whose business a directory is."""
+
+    def setUp(self) -> None:
+        parent = tempfile.mkdtemp(dir="/tmp")
+        self.addCleanup(FilePath(parent).remove)
+        self.parent = Path(parent)
+
+    def test_ours(self) -> None:
+        """What we own, or can make in a place of our own, or in one of root's that we may write."""
+        self.assertTrue(is_ours(self.parent))
+        self.assertTrue(is_ours(self.parent / "deep" / "service"))
+        self.assertTrue(is_ours(Path("/tmp/rustbalance-not-there/service")))
+
+    def test_not_ours(self) -> None:
+        """What another user owns, or would lie in his directory, also when nothing keeps us from writing there."""
+        other = self.parent
+        if os.geteuid() == 0:
+            os.chown(other, 65534, 65534)
+        else:
+            other = Path("/root" if Path("/root").stat().st_uid != os.geteuid() else "/var")
+        self.assertFalse(is_ours(other))
+        self.assertFalse(is_ours(other / "service"))

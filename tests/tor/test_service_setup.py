@@ -12,7 +12,14 @@ from rustbalance.life import deferred
 from rustbalance.onion.address import OnionAddress
 from rustbalance.testing.fake_tor import FakeTor
 from rustbalance.tor.control import ControlRefused, TorControl
-from rustbalance.tor.service_setup import NotOurs, ServiceNotInPlace, confirm_service, ensure_service
+from rustbalance.tor.service_setup import (
+    NotOurs,
+    ServiceNotInPlace,
+    WrongKey,
+    confirm_address,
+    confirm_service,
+    ensure_service,
+)
 from rustbalance.tor.torrc import HiddenService
 from tests.tor.connected import Connection
 
@@ -48,6 +55,12 @@ class SetupTests(SynchronousTestCase):
         """Ensure the service."""
         self.tor.heard.clear()
         return self.run_(ensure_service(self.control, self.wanted, ADDRESS, self.prepare))
+
+    def confirm(self) -> Deferred[bool]:
+        """Ask which address Tor serves."""
+        asking: Deferred[bool] = deferred(confirm_address(self.control, self.wanted, ADDRESS))
+        self.connection.flush()
+        return asking
 
     def changes(self) -> list[str]:
         """Return the commands that change something."""
@@ -93,6 +106,25 @@ class SetupTests(SynchronousTestCase):
         self.failureResultOf(
             self.run_(ensure_service(self.control, self.wanted, ADDRESS, lambda: None)), ControlRefused
         )
+
+    def test_confirm_address(self) -> None:
+        """It is certain once Tor has a descriptor of ours, and not before; our own circuits prove nothing wrong."""
+        self.successResultOf(self.ensure())
+        self.tor.info["circuit-status"] = f"1 BUILT $A PURPOSE=HS_SERVICE_INTRO HS_STATE=X REND_QUERY={ADDRESS.label}"
+        self.assertFalse(self.successResultOf(self.confirm()))
+        self.tor.info[f"hs/service/desc/id/{ADDRESS.label}"] = b"hs-descriptor 3\n"
+        self.assertTrue(self.successResultOf(self.confirm()))
+        self.assertEqual(self.tor.services(), self.wanted.options())
+
+    def test_another_address(self) -> None:
+        """Circuits of another address are those of a key that is not ours: the service is taken away."""
+        self.successResultOf(self.ensure())
+        self.tor.info["circuit-status"] = f"1 LAUNCHED PURPOSE=HS_SERVICE_INTRO HS_STATE=X REND_QUERY={OTHER.label}"
+        error = str(self.failureResultOf(self.confirm(), WrongKey).value)
+        self.assertIn(str(self.wanted.directory), error)
+        self.assertIn("rustbalance place-key", error)
+        self.assertNotIn(OTHER.label, error)
+        self.assertEqual(self.tor.services(), ())
 
     def test_confirm(self) -> None:
         """What Tor has instead is said."""

@@ -45,6 +45,8 @@ Introduction points and records are large and circuits are slow; each says with 
 that holding one up gains nobody anything. A sign of life or a claim that is held up would: those are for ``skew`` only.
 """
 LASTING: Final = (IntroPoints, PeerAnnounce)
+MOST_STRANGERS: Final = 64
+"""Keys of those who have introduced themselves that are remembered beside the members': anybody can have many."""
 
 
 class MessageTooLarge(ValueError):
@@ -134,8 +136,9 @@ class FrameOpener:
     Opens what others say, and counts what it refuses.
 
     ``members`` gives the public key of a node, or None when it is no member. A node that is none is heard only when it
-    announces itself, with a record that it has signed, and ``welcome`` says yes to that record. ``skew`` is how many
-    seconds a frame's time may differ from ours (but see ``LATE``). ``ring`` may be replaced at any time.
+    announces itself, with a record that it has signed, and ``welcome`` says yes to that record; of its announcement
+    nothing else is left. ``skew`` is how many seconds a frame's time may differ from ours (but see ``LATE``). ``ring``
+    may be replaced at any time.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class FrameOpener:
         self._members = members
         self._welcome = welcome
         self._guard = ReplayGuard(skew)
+        self._met: dict[bytes, NodeId] = {}
 
     def open(self, data: bytes, now: Moment) -> Opened:
         """
@@ -172,15 +176,30 @@ class FrameOpener:
     def _open(self, data: bytes, now: Moment) -> Opened:
         signed = unseal(data, self.ring, Purpose.MESH, now)
         envelope = signed.envelope
-        public_key = self._members(envelope.sender) or self._stranger(signed)
+        member = self._members(envelope.sender)
+        stranger = self._stranger(signed) if member is None else None
+        public_key = stranger.public_key if stranger is not None else member or b""
         check_signature(signed, public_key)
         check_clock(envelope, self._patience(envelope, public_key, now), self.skew, now)
         if not self._guard.is_new(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono):
             raise Refused(Reason.REPLAY, "the frame, or a later one, was heard before", envelope.sender)
         self._guard.note(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono)
+        if stranger is not None:
+            self._remember(stranger)
+            return opened(envelope, public_key, PeerAnnounce(records=(stranger,)))
         message = read_message(envelope)
         _check_said_by(message, envelope.sender)
         return opened(envelope, public_key, message)
+
+    def _remember(self, stranger: NodeRecord) -> None:
+        """Of many strangers forget the first, unless it is a member by now."""
+        self._met.pop(stranger.public_key, None)
+        self._met[stranger.public_key] = stranger.id
+        if len(self._met) > MOST_STRANGERS:
+            key, name = next(iter(self._met.items()))
+            del self._met[key]
+            if self._members(name) != key:
+                self._guard.forget(key)
 
     def _patience(self, envelope: Envelope, public_key: bytes, now: Moment) -> float:
         """Return how many seconds a frame may be old."""
@@ -190,14 +209,14 @@ class FrameOpener:
             return self.skew
         return max(self.skew, LATE) if _is_lasting(envelope) else self.skew
 
-    def _stranger(self, signed: Signed) -> bytes:
-        """Return the key of a node that is no member and says who it is."""
+    def _stranger(self, signed: Signed) -> NodeRecord:
+        """Return the record of a node that is no member and says who it is."""
         record = _introduction(signed.envelope)
         if record is not None:
             check_signature(signed, record.public_key)
         if record is None or not self._welcome(record):
             raise Refused(Reason.UNKNOWN_SENDER, "the sender is no member of this cluster")
-        return record.public_key
+        return record
 
 
 def opened(envelope: Envelope, public_key: bytes, message: Message) -> Opened:

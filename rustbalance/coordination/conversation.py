@@ -127,7 +127,8 @@ class Conversation:
         except Refused as refusal:
             self._note(refusal)
             return NOBODY
-        self._offsets.note(opened.sender, opened.wall - now.wall, now.mono)
+        if opened.sender in self._records:
+            self._offsets.note(opened.sender, opened.wall - now.wall, now.mono)
         self.hear(opened.sender, opened.message)
         return opened.sender
 
@@ -146,9 +147,10 @@ class Conversation:
         return any(each.public_key < record.public_key for each in same)
 
     def _note(self, refusal: Refused) -> None:
-        now, kind = self._now().mono, (refusal.reason, refusal.sender)
-        if refusal.sender is not None and refusal.ahead is not None:
-            self._offsets.note(refusal.sender, refusal.ahead, now)
+        now, member = self._now().mono, refusal.sender if refusal.sender in self._records else None
+        kind = (refusal.reason, member)
+        if member is not None and refusal.ahead is not None:
+            self._offsets.note(member, refusal.ahead, now)
         if refusal.reason not in TELLING or now < self._said.get(kind, float("-inf")) + QUIET:
             self.log.debug("a message is refused: {reason}", reason=refusal.reason.value)
             return

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cluster.envelope import MAX_FRAME
 from rustbalance.cluster.frames import (
     MAX_MESSAGE,
+    MOST_STRANGERS,
     FrameOpener,
     MessageTooLarge,
     Opened,
@@ -18,8 +19,9 @@ from rustbalance.cluster.frames import (
     nobody,
     seal,
 )
-from rustbalance.cluster.keys import Accepted, KeyRing, Purpose
+from rustbalance.cluster.keys import Accepted, KeyRing, NodeKey, Purpose
 from rustbalance.cluster.messages import (
+    Forgotten,
     Heartbeat,
     IntroPoints,
     JoinRequest,
@@ -31,6 +33,7 @@ from rustbalance.cluster.messages import (
     encode,
 )
 from rustbalance.cluster.records import sign_record
+from rustbalance.secrets import Secret
 from tests.cluster.samples import (
     KEYS,
     NOW,
@@ -300,6 +303,29 @@ class StrangerTests(RefusedCase):
         found = ours.open(data, NOW)
         self.assertEqual((found.sender, found.public_key, met), ("new", KEYS["new"].public, [record()]))
         self.refuse(ours, data, Reason.REPLAY)
+
+    def test_brings_nobody_along(self) -> None:
+        """Of its announcement its own record counts: who is a member, or none any more, is for members to say."""
+        ours, _ = self.welcoming()
+        others = (record("a"), record())
+        announce = PeerAnnounce(records=others, forgotten=(Forgotten(record("a"), 1),))
+        self.assertEqual(ours.open(sealer("new").seal(announce, NOW), NOW).message, PeerAnnounce(records=(record(),)))
+
+    def test_many_strangers(self) -> None:
+        """Keys are cheap: of those who come with ever new ones few are remembered, and of members all."""
+        members = dict(PUBLIC)
+        ours = FrameOpener(RING, members.get, welcome=lambda record: True)
+        heard = sealer("a").seal(heartbeat(), NOW)
+        ours.open(heard, NOW)
+        for number in range(2 * MOST_STRANGERS):
+            with Secret.copy_of(b"%032d" % number) as seed:
+                key = NodeKey(seed)
+            own = sign_record(NodeRecord(f"new-{number}", bytes(32), 1, 100, ()), key)
+            ours.open(sealer(own.id, key=key).seal(PeerAnnounce(records=(own,)), NOW), NOW)
+            if number == 0:
+                members[own.id] = own.public_key
+        self.assertEqual(len(ours._guard._heard), 2 + MOST_STRANGERS)
+        self.refuse(ours, heard, Reason.REPLAY)
 
     def test_other_messages(self) -> None:
         """Nothing else is heard of it, nor an announcement of others only, nor noise."""

@@ -17,12 +17,13 @@ from rustbalance.cluster.messages import (
     PeerAnnounce,
     State,
 )
-from rustbalance.cluster.records import sign_record
+from rustbalance.cluster.records import bind, sign_record
 from rustbalance.coordination.conversation import Conversation
 from rustbalance.coordination.settings import CoordinationSettings, Seed
 from rustbalance.mesh.carrier import NodeId
 from rustbalance.moment import Moment
 from rustbalance.secrets import Secret
+from tests.cluster.samples import ticket_key
 from tests.coordination.memory import MemoryCarrier, Wires
 
 BEAT = Heartbeat(beat=1, incarnation=1, priority=100, state=State.HEALTHY)
@@ -185,6 +186,22 @@ class ConversationTests(SynchronousTestCase):
         self.assertIn("60", line)
         self.assertEqual(self.alpha.heard, [])
 
+    def test_strangers_with_wrong_clocks(self) -> None:
+        """Of those who are no members, with ever new names, little is remembered and little is logged."""
+        self.alpha = Speaker("alpha", self.wires, "beta")
+        self.alpha.talk.start()
+        with capturedLogs() as events:
+            for number in range(20):
+                stranger = Speaker(f"new-{number}", self.wires)
+                stranger.ahead = 60.0
+                stranger.talk.members([self.alpha.record()])
+                stranger.talk.start()
+                stranger.talk.say("alpha", PeerAnnounce(records=(stranger.record(),)))
+                self.settle()
+        self.assertEqual(len([event for event in events if event["log_level"].name == "warn"]), 1)
+        self.assertEqual((self.alpha.talk.offsets(), len(self.alpha.talk._said)), ({}, 1))
+        self.assertGreaterEqual(self.alpha.talk.rejected()["stale_clock"], 20)
+
     def test_who_is_gone(self) -> None:
         """A node that is no member any more is not heard; when it is one again, it is."""
         self.meet(self.alpha, self.beta)
@@ -215,15 +232,20 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(self.alpha.heard, [("beta", PeerAnnounce(records=(self.beta.record(),)))])
 
     def test_whose_bundle_is_another_s(self) -> None:
-        """One that joined with a member's bundle is heard, to be told, unless its key is the lower one."""
+        """One that joined with a member's bundle is heard, to be told, if it really did and its key is the higher."""
         self.meet(self.alpha, self.beta)
-        for bundle, heard in ((b"x" * 16, 1), (b"y" * 16, 0)):
+        ticket, other = ticket_key(), ticket_key("u")
+        for bundle, binding, heard in (
+            (ticket.public, bind(ticket, self.beta.key.public), 1),
+            (other.public, bind(other, self.beta.key.public), 0),
+            (ticket.public, bind(other, self.beta.key.public), 0),
+        ):
             low, high = sorted((self.beta.key.public, self.alpha.key.public))
             for ours in (low, high):
-                member = NodeRecord("c", ours[:31] + bytes([ours[31] ^ 1]), 1, 100, (), bundle=b"x" * 16)
+                member = NodeRecord("c", ours[:31] + bytes([ours[31] ^ 1]), 1, 100, (), bundle=ticket.public)
                 self.alpha.talk.members((member,))
                 self.alpha.heard.clear()
-                shown = msgspec.structs.replace(self.beta.record(), bundle=bundle)
+                shown = msgspec.structs.replace(self.beta.record(), bundle=bundle, binding=binding)
                 self.beta.talk.say("alpha", PeerAnnounce(records=(sign_record(shown, self.beta.key),)))
                 self.settle()
                 lower = member.public_key < self.beta.key.public

@@ -203,8 +203,8 @@ class SimulatedNode:
             self._queue = [*self._queue[-MOST_QUEUED:], frame]
             return
         now = self.clock()
-        stranger = frame.sender not in self.known
-        if stranger and not _introduces(frame):
+        introduction = _introduction(frame) if frame.sender not in self.known else None
+        if frame.sender not in self.known and introduction is None:
             return
         key = frame.sender.encode()
         follows = self._guard.follows(key, frame.boot, frame.sequence)
@@ -217,7 +217,7 @@ class SimulatedNode:
         self.received_bytes += frame.size
         self.received_frames += 1
         self.world.oracle.received(self, frame)
-        self.do(self.core.receive(frame.sender, frame.message, now))
+        self.do(self.core.receive(frame.sender, introduction or frame.message, now))
 
     def do(self, commands: Sequence[Command]) -> None:
         """Perform commands, after those that are being performed; then set the timer."""
@@ -302,6 +302,7 @@ class SimulatedNode:
         return self.core._parts.revisions.known().get(blinded, 0)
 
 
-def _introduces(frame: Frame) -> bool:
-    message = frame.message
-    return isinstance(message, PeerAnnounce) and any(record.id == frame.sender for record in message.records)
+def _introduction(frame: Frame) -> PeerAnnounce | None:
+    """Return what is left of the announcement of a stranger: its own record."""
+    records = frame.message.records if isinstance(frame.message, PeerAnnounce) else ()
+    return next((PeerAnnounce(records=(record,)) for record in records if record.id == frame.sender), None)

@@ -13,7 +13,7 @@ from rustbalance.coordination.conversation import is_genuine
 from rustbalance.coordination.performing import LAST_WRITE
 from rustbalance.ops.verbs import NotDone
 from rustbalance.secrets import Secret
-from tests.coordination.memory import ClusterTestCase
+from tests.coordination.memory import ClusterTestCase, MemoryCarrier
 from tests.publishing.memory import Node
 
 
@@ -222,6 +222,16 @@ class MemberTests(ClusterTestCase):
         self.cluster.later(12)
         self.assertEqual(len(self.cluster.publishers()), 1)
         self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(0, 1, 2))})
+
+    def test_moved(self) -> None:
+        """An address that the carrier is about to take is in our record at once, not with the next heartbeat."""
+        self.serve()
+        node = self.cluster["alpha"]
+        self.patch(MemoryCarrier, "address", property(lambda carrier: f"memory:{carrier.node}-2"))
+        node.carrier.moved("memory:alpha-2")
+        record = node.coordination.record
+        assert record is not None
+        self.assertEqual(record.addresses, ("memory:alpha-2",))
 
     def test_forget(self) -> None:
         """

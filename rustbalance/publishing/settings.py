@@ -59,16 +59,16 @@ class PublishSettings:
 @dataclass(frozen=True, kw_only=True)
 class VerifySettings:
     """
-    How uploads are checked afterwards: ``delay`` after a publish and then every ``interval``.
+    How uploads are checked afterwards: ``delay`` after a publish and then so that each check is over one ``interval``
+    after the one before has begun.
 
     ``mode``: "fetch" asks the directories, "upload" goes by what they have confirmed, "off" checks only on request.
-    ``deadline``: for the answer of one directory. ``looks``: how often one is asked whose answer was not good, with a
-    ``pause`` before.
+    ``deadline``: for the answer of one directory. One whose answer was not good is asked once more, at once; one that
+    gave none, after a ``pause``.
     """
 
     mode: Literal["fetch", "upload", "off"] = "fetch"
     interval: float = 300.0
     delay: float = 60.0
     deadline: float = 20.0
-    looks: int = 2
     pause: float = 2.0

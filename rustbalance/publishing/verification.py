@@ -36,22 +36,31 @@ class Timetable:
     """
     When to look: ``delay`` seconds after a publish, then every ``interval``; never while nothing was published.
 
-    After a check that had something posted again the next one comes as soon as after a publish.
+    What a directory loses right after it was asked is to be found within one ``interval``: so the next check is due
+    early enough to be over by then, if it takes twice as long as this one: somebody may be asked once more. After a
+    check that had something posted again the next one comes as soon as after a publish.
     """
 
     delay: float
     interval: float
     _due: float | None = None
+    _began: float = 0.0
 
     def published(self, now: Moment) -> None:
         """Enough directories have confirmed a descriptor."""
         at = now.mono + self.delay
         self._due = at if self._due is None else min(self._due, at)
 
+    def begun(self, now: Moment) -> None:
+        """A check begins."""
+        self._began = now.mono
+
     def checked(self, now: Moment, *, again: bool) -> None:
         """A check is complete; ``again``: something was posted again."""
         if self._due is not None:
-            self._due = now.mono + (min(self.delay, self.interval) if again else self.interval)
+            took = now.mono - self._began
+            early = self._began + max(self.interval - 2 * took, self.interval / 2)
+            self._due = min(now.mono + self.delay, early) if again else early
 
     def stop(self) -> None:
         """It is not ours to look after any more."""
@@ -92,7 +101,7 @@ class Hearsay:
 @dataclass
 class Round:
     """
-    One check: all directories are asked, then those that are ``doubtful`` once more.
+    One check: all directories are asked, then once more those whose answer was ``bad``, and those that are ``mute``.
 
     ``standings``: by blinded key, what the directories of each descriptor of ``plan`` should hold at the beginning;
     what is published meanwhile can only be newer. ``publishes``: whether we have the confirmations at hand.
@@ -103,6 +112,7 @@ class Round:
     publishes: bool
     answers: dict[str, Answer] = field(default_factory=dict)
     named: SeatPlan | None = None
+    twice: set[str] = field(default_factory=set)
 
     @property
     def asked(self) -> SeatPlan:
@@ -115,13 +125,22 @@ class Round:
         """Return the directories that have not been asked yet; more may come when it turns out what was asked for."""
         return tuple(each for each in self.asked.directories if each not in self.answers)
 
-    def doubtful(self) -> tuple[str, ...]:
-        """Return the directories whose answer was not good."""
-        return tuple(row.directory for row in self._asked_rows() if not row.finding.good)
+    def bad(self) -> tuple[str, ...]:
+        """Return the directories whose answer was not good, and who have been asked only once."""
+        return tuple(row.directory for row in self._doubtful() if row.finding is not Finding.SILENT)
+
+    def mute(self) -> tuple[str, ...]:
+        """Return the directories that gave no answer, and have been asked only once."""
+        return tuple(row.directory for row in self._doubtful() if row.finding is Finding.SILENT)
+
+    def _doubtful(self) -> Iterator[DirectoryRow]:
+        once = self.answers.keys() - self.twice
+        return (row for row in self._asked_rows() if not row.finding.good and row.directory in once)
 
     def take(self, answers: Iterable[Answer]) -> None:
         """These are the answers of those who were asked."""
         new = {answer.fingerprint: answer for answer in answers}
+        self.twice |= new.keys() & self.answers.keys()
         self.answers.update(new)
         keys = [answer.blinded for answer in new.values()]
         named = max(self.plan, key=lambda seat: keys.count(_key(seat)))

@@ -175,6 +175,7 @@ class Verifier(Service):
 
     def _begin(self, *, fetch: bool) -> None:
         self._running = True
+        self._table.begun(self._now())
         self._tasks.spawn("checking the directories", self._check(fetch=fetch)).addBoth(self._ended)
 
     def _ended(self, result: object) -> None:
@@ -207,11 +208,13 @@ class Verifier(Service):
         return {blinded: standing for blinded, standing in found.items() if standing is not None}
 
     async def _ask(self, look: Round) -> str | None:
-        """Ask all, and again who is doubtful; return why nobody could be asked, None when somebody was."""
-        looks = 1
-        while targets := look.unasked() or (look.doubtful() if looks < self._settings.looks else ()):
-            if not look.unasked():
-                looks += 1
+        """
+        Ask all, and once more at once whose answer was bad, and after a pause who gave none.
+
+        Return why nobody could be asked, None when somebody was.
+        """
+        while targets := look.unasked() or look.bad() or look.mute():
+            if targets == look.mute():
                 await pause(self._reactor, self._settings.pause)
             tor = self._outside()
             if tor is None or tor.control is None:

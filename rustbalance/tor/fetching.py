@@ -47,10 +47,16 @@ async def fetch_descriptor(
 
 
 def _heard(event: Event, address: OnionAddress, directory: str, answered: "Deferred[Answer]") -> None:
-    """Take the first word on this directory; a failure is told of twice, the reason first."""
+    """
+    Take the first word on this directory.
+
+    A failure is told of twice, the reason first and then an empty text, which may come when it is asked again already.
+    """
     if isinstance(event, DescriptorUploadFailed) and event.reason == "UNEXPECTED":
         event = DescriptorFetchFailed(event.address, event.fingerprint, event.blinded, event.reason)
     if not isinstance(event, DescriptorFetched | DescriptorFetchFailed) or answered.called:
+        return
+    if isinstance(event, DescriptorFetched) and not event.text.strip():
         return
     if (event.address, event.fingerprint) == (address, directory):
         answered.callback(event)

@@ -113,7 +113,7 @@ class RoundTests(SynchronousTestCase):
         """Each directory of the descriptor that clients fetch is asked once; the other is known by confirmations."""
         self.assertEqual(self.round.unasked(), ALL)
         self.round.take(gave(each, 7) for each in ALL)
-        self.assertEqual((self.round.unasked(), self.round.doubtful()), ((), ()))
+        self.assertEqual((self.round.unasked(), self.round.bad(), self.round.mute()), ((), (), ()))
         self.assertEqual(set(findings(self.rows()).values()), {Finding.VERIFIED})
         self.assertEqual(set(findings(self.rows(), Seat.SECOND).values()), {Finding.CONFIRMED})
         self.assertEqual(lost(self.rows(), PLAN.first), ())
@@ -126,7 +126,7 @@ class RoundTests(SynchronousTestCase):
     def test_second_look(self) -> None:
         """Whoever was silent, stale or missing is asked again, and its last answer counts."""
         self.round.take([gave(A, 7), gave(B, 6), failed(C), failed(D, "no answer", None)])
-        self.assertEqual((self.round.unasked(), self.round.doubtful()), ((), (B, C, D)))
+        self.assertEqual((self.round.unasked(), self.round.bad(), self.round.mute()), ((), (B, C), (D,)))
         self.round.take([gave(B, 7), failed(C), gave(D, 8)])
         self.assertEqual(findings(self.rows()), {
             "A": Finding.VERIFIED, "B": Finding.VERIFIED, "C": Finding.MISSING, "D": Finding.NEWER,
@@ -144,7 +144,7 @@ class RoundTests(SynchronousTestCase):
         ahead.take(gave(each, 7, PLAN.second) if each != A else failed(A, seat=PLAN.second) for each in (A, B, C))
         self.assertEqual(ahead.unasked(), (D,))
         ahead.take([gave(D, 7, PLAN.second)])
-        self.assertEqual((ahead.unasked(), ahead.doubtful()), ((), ()))
+        self.assertEqual((ahead.unasked(), ahead.bad(), ahead.mute()), ((), (), ()))
         rows = ahead.rows(self.standings)
         self.assertEqual(set(findings(rows, Seat.SECOND).values()), {Finding.VERIFIED})
         self.assertEqual(set(findings(rows, Seat.FIRST).values()), {Finding.CONFIRMED})
@@ -153,7 +153,7 @@ class RoundTests(SynchronousTestCase):
         """Who was asked for the other descriptor, as the Tor that asks went on to it, was not asked for this."""
         self.round.take([*(gave(each, 7) for each in (A, B, C)), gave(D, 7, PLAN.second)])
         self.assertEqual(findings(self.rows())["D"], Finding.CONFIRMED)
-        self.assertEqual((self.round.doubtful(), lost(self.rows(), PLAN.first)), ((), ()))
+        self.assertEqual((self.round.bad(), self.round.mute(), lost(self.rows(), PLAN.first)), ((), (), ()))
 
     def test_no_period_of_ours(self) -> None:
         """A Tor that is in none of our periods tells nothing."""
@@ -235,7 +235,12 @@ class RoundProperties(SynchronousTestCase):
             self.assertEqual(len(rows), 8)
             good = {row.directory for row in rows if row.seat == "first" and row.finding.good}
             self.assertEqual(good, {name for name, answer in by_name.items() if isinstance(answer, int) and answer > 6})
-            self.assertEqual(set(found.doubtful()), set(ALL) - good)
+            asked = [name for name in ALL if by_name[name] is not None]
+            mute = {name for name in asked if by_name[name] in ("UNEXPECTED", "no answer")}
+            self.assertEqual(set(found.mute()), mute)
+            self.assertEqual(set(found.bad()), set(asked) - good - mute)
+            found.take(failed(name) for name in asked)
+            self.assertEqual((found.bad(), found.mute()), ((), ()))
 
         check()
 
@@ -261,6 +266,7 @@ class TimetableTests(SynchronousTestCase):
     def test_regularly(self) -> None:
         """Then one comes every interval, earlier after another publish, never later because of one."""
         self.table.published(at(0))
+        self.table.begun(at(60))
         self.table.checked(at(60), again=False)
         self.assertEqual(self.due(), 360)
         self.table.published(at(100))
@@ -269,13 +275,23 @@ class TimetableTests(SynchronousTestCase):
             self.table.published(at(second))
         self.assertEqual(self.due(), 160)
 
+    def test_over_in_time(self) -> None:
+        """A check that takes long begins earlier the next time, up to half an interval, so that it ends in time."""
+        for took, due in ((0, 360), (20, 320), (200, 210), (400, 210)):
+            self.table.published(at(0))
+            self.table.begun(at(60))
+            self.table.checked(at(60 + took), again=False)
+            self.assertEqual(self.due(), due, took)
+
     def test_after_a_repair(self) -> None:
         """What was posted again is looked at as soon as a publish is, or with the next check."""
         self.table.published(at(0))
+        self.table.begun(at(60))
         self.table.checked(at(60), again=True)
         self.assertEqual(self.due(), 120)
         short = Timetable(60.0, 10.0)
         short.published(at(0))
+        short.begun(at(0))
         short.checked(at(0), again=True)
         self.assertEqual(short.due(), at(10).mono)
 

@@ -102,10 +102,41 @@ class VerifierTests(VerifierCase):
         self.publish()
         self.assertEqual(self.later(59), [])
         self.assertEqual(sorted(self.later(2)), list(HOLDERS))
-        self.assertEqual(self.later(298), [])
+        self.assertEqual(self.later(297), [])
         self.assertEqual(sorted(self.later(2)), list(HOLDERS))
         self.assertEqual(self.stale, [False, False])
         self.assertEqual(self.posts, [])
+
+    def test_within_one_interval(self) -> None:
+        """What is lost right after it was asked for is posted again before one interval is over, time and again."""
+        self.publish()
+        for directory in (B, A, D):
+            while not self.a_moment():
+                pass
+            self.looking.held[directory] = None
+            began = self.clock.seconds()
+            while not self.posts:
+                self.a_moment()
+            self.assertEqual({post.directories for post in self.posts}, {(directory,)})
+            self.assertLess(self.clock.seconds() - began, 300.0 + 0.5)  # time goes by in steps of a quarter
+            while not self.a_moment():
+                pass
+            self.posts.clear()
+
+    def a_moment(self) -> list[str]:
+        """Let each answer take an eighth of a second; return who has been asked."""
+        self.clock.advance(0.125)
+        asked = self.looking.answer()
+        self.clock.advance(0.125)
+        return asked
+
+    def test_again_at_once(self) -> None:
+        """Whoever gives a bad answer is asked again at once, whoever gives none two seconds later."""
+        self.publish()
+        self.looking.held[B], self.looking.deaf = None, {C}
+        self.later(60)
+        self.assertEqual(self.later(20), [B])
+        self.assertEqual(self.later(2), [C])
 
     def test_verified(self) -> None:
         """When all is well a line at debug says so for each descriptor, and no line says anything else."""

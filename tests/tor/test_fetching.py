@@ -69,6 +69,17 @@ class FetchDescriptorTests(SynchronousTestCase):
             self.content("")
             self.assertEqual(self.successResultOf(fetching), DescriptorFetchFailed(ADDRESS, RELAY, KEY, reason))
 
+    def test_asked_again_at_once(self) -> None:
+        """The empty text that follows a failure is no answer to whoever asks again in between."""
+        fetching = self.fetch()
+        self.say(f"HS_DESC FAILED {ADDRESS.label} NO_AUTH ${RELAY}~r {KEY} REASON=NOT_FOUND")
+        self.successResultOf(fetching)
+        again = self.fetch()
+        self.content("")
+        self.assertNoResult(again)
+        self.content("hs-descriptor 3\n")
+        self.assertIsInstance(self.successResultOf(again), DescriptorFetched)
+
     def test_refused_upload(self) -> None:
         """An upload that the directory refuses meanwhile is no answer."""
         fetching = self.fetch()

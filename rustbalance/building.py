@@ -181,7 +181,8 @@ class Parts:
         settings = lookout_settings(self._config, self.address.text)
         if settings is None:
             return None
-        tokens, tors = None if talk is None else talk.tokens, Tors(self.tors.outside, lambda: self.tors.instances)
+        tokens = None if talk is None else talk.tokens
+        tors = Tors(self.tors.outside, lambda: self.tors.instances, self.publisher.outlook.directories)
         failing, mended = self.repairs.report, self.repairs.recovered
         return Lookout(
             settings, tokens, tors, status, lambda: self.verifier.look(), failing, mended, self._reactor, os.urandom

@@ -6,8 +6,8 @@ the log, a status, a failure to repair.
 
 A visit takes the whole way that a visitor's takes: the descriptor is looked up, an introduction point is asked, the
 service comes to the rendezvous, and the front answers. It goes on circuits of its own each time, through a Tor that
-does not serve the address if there is one; the scout forgets before each visit what it has learned about the service,
-or it would visit what was published hours ago.
+does not serve the address if there is one, and which has looked the descriptor up anew before each visit, or it would
+visit what was published hours ago.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from rustbalance.health.canary_visit import Route, visit
 from rustbalance.health.diagnosis import Diagnosis, Evidence, diagnose
+from rustbalance.health.lookup import NoDescriptor
 from rustbalance.health.proof import new_nonce
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End, Outcome, Verdict, Visits
@@ -54,11 +55,15 @@ class CanarySettings:
 
 @dataclass(frozen=True)
 class Way:
-    """A Tor to go through: its name, where it takes connections, and how to make it forget what it has learned."""
+    """
+    A Tor to go through: its name, where it takes connections, and how to have it look the descriptor up anew.
+
+    ``renew`` raises ``NoDescriptor`` when there is none to be had; None: nobody knows how.
+    """
 
     name: str
     socks: SocksAddress
-    forget: Callable[[], Awaitable[object]] | None = None
+    renew: Callable[[], Awaitable[object]] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,10 +159,7 @@ class Canary(Service):
             self._last = "no Tor serves through which to visit"
             return
         self._through = way.name
-        await self._forget(way)
-        keys = self._around.keys()
-        nonce = new_nonce(self._now().wall, self._random_bytes)
-        outcome = await self._visit_through(self._settings.route, way.socks, keys[0], nonce, self._reactor)
+        outcome = await self._renewed(way) or await self._visit_by(way)
         self._last = outcome.detail
         verdict = self._visits.record(outcome, self._sources(), self._now())
         if outcome.end is End.PASSED:
@@ -165,14 +167,22 @@ class Canary(Service):
         else:
             await self._failed(outcome, verdict)
 
-    async def _forget(self, way: Way) -> None:
-        """Let the descriptor be looked up anew; where that cannot be, the visit shows what there is."""
-        if way.forget is None:
-            return
+    async def _visit_by(self, way: Way) -> Outcome:
+        keys = self._around.keys()
+        nonce = new_nonce(self._now().wall, self._random_bytes)
+        return await self._visit_through(self._settings.route, way.socks, keys[0], nonce, self._reactor)
+
+    async def _renewed(self, way: Way) -> Outcome | None:
+        """Let the descriptor be looked up anew: without one a visit has failed. Else the visit shows what there is."""
+        began = self._reactor.seconds()
         try:
-            await way.forget()
+            if way.renew is not None:
+                await way.renew()
+        except NoDescriptor as error:
+            return Outcome(End.LOOKUP, str(error), self._reactor.seconds() - began)
         except Exception as error:
-            self.log.debug("Tor ({name}) does not forget: {error}", name=way.name, error=error)
+            self.log.debug("Tor ({name}) looks nothing up: {error}", name=way.name, error=error)
+        return None
 
     def _passed(self, outcome: Outcome, verdict: Verdict) -> None:
         who = f"node {outcome.node} ({outcome.instance})" if outcome.node else "a node that proved nothing"

@@ -13,10 +13,12 @@ from twisted.logger import Logger
 from rustbalance.coordination.making import Tokens, key_ring
 from rustbalance.health.canary import Canary, CanarySettings, Surroundings, Way
 from rustbalance.health.canary_page import CanaryPage
+from rustbalance.health.lookup import chosen, look_up
 from rustbalance.health.proof import SIZE, token_key, visit_keys
 from rustbalance.health.repair import Failure
 from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
+from rustbalance.onion.address import OnionAddress
 from rustbalance.ops.directories import DirectoryReport
 from rustbalance.ops.status import SCOUT, NodeStatus
 from rustbalance.proxy.pages import Intercept
@@ -43,10 +45,15 @@ class LookoutSettings:
 
 @dataclass(frozen=True)
 class Tors:
-    """``outside``: the Tor to see the address with as visitors do; ``all``: every Tor of the node."""
+    """
+    ``outside``: the Tor to see the address with as visitors do; ``all``: every Tor of the node.
+
+    ``directories``: of the descriptor that visitors fetch now, and of the other one.
+    """
 
     outside: Callable[[], TorInstance | None]
     all: Callable[[], Sequence[TorInstance]]
+    directories: Callable[[], tuple[Sequence[str], Sequence[str]]] = lambda: ((), ())
 
 
 class Lookout:
@@ -77,6 +84,8 @@ class Lookout:
         self._tors = tors
         self._node = node
         self._now = clocks
+        self._reactor = reactor
+        self._random_bytes = random_bytes
         self._ring = None if tokens is None else key_ring(tokens)
         self._lone = Secret.random(SIZE) if settings.token is None else token_key(settings.token)
         around = Surroundings(self._way, self._keys, node, self._standing, directories, failing, mended)
@@ -91,12 +100,20 @@ class Lookout:
         return visit_keys(self._ring, self._lone, self._now().wall)
 
     def _way(self) -> Way | None:
-        """Only the scout is made to forget: another Tor has visitors, or streams to the target."""
+        """Only the scout is made to forget: another Tor has visitors, or streams to the target, and looks up anew."""
         tor = self._tors.outside()
         if tor is None:
             return None
-        forget = _forget(tor) if tor.name == SCOUT else None
-        return Way(str(tor.name), _address(tor), forget)
+        renew = _forget(tor) if tor.name == SCOUT else self._look_up(tor)
+        return Way(str(tor.name), _address(tor), renew)
+
+    def _look_up(self, tor: TorInstance) -> Callable[[], Awaitable[object]] | None:
+        control = tor.control
+        directories = chosen(*self._tors.directories(), self._random_bytes)
+        if control is None or not directories:
+            return None
+        route = self._settings.visits.route
+        return lambda: look_up(control, OnionAddress.parse(route.host), directories, self._reactor, route.patience)
 
     async def _standing(self) -> Mapping[str, int]:
         found: dict[str, int] = {}

@@ -54,6 +54,14 @@ class Outlook:
         """What has to be published where, by whoever publishes; None as long as that is not known."""
         return self._ring.plan
 
+    def directories(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return those of the descriptor that visitors fetch now, and those of the other; none while nobody knows."""
+        plan = self.plan
+        if plan is None:
+            return (), ()
+        one, other = sorted(plan, key=lambda seat: seat.seat is not plan.visited)
+        return one.directories, other.directories
+
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` from now on."""
         self._watchers.append(watcher)

@@ -47,6 +47,12 @@ FOREIGN = Drill(
     "three visits fail: the descriptors are published again, once, with counters above those",
     120.0,
 )
+SCOUTLESS = Drill(
+    34,
+    "the same on a node with one Tor and no scout (tor.scout = false)",
+    "three visits fail: the descriptors are published again, once, with counters above those",
+    120.0,
+)
 FORGOTTEN = Drill(
     33,
     "all relays are killed and start again with nothing in their memory",
@@ -73,7 +79,8 @@ def unknown() -> bytes:
 class ForeignDrill(LoneNodeTestCase):
     """The other publisher has the key of the address, as a copy of this node that was forgotten somewhere would."""
 
-    lines = (TOR, CANARY)
+    lines: tuple[str, ...] = (TOR, CANARY)
+    drill = FOREIGN
 
     async def test_dead_points(self) -> None:
         """Visits find it out; one repair is called for, no storm, and visitors get through again."""
@@ -88,8 +95,8 @@ class ForeignDrill(LoneNodeTestCase):
         def mended(status: NodeStatus) -> bool:
             return passes(status) and status.published and not status.problems
 
-        await self.node.until(mended, FOREIGN.bound + 30)
-        FOREIGN.mended(self, began)
+        await self.node.until(mended, self.drill.bound + 30)
+        self.drill.mended(self, began)
         self.assertTrue(higher(counters(await self.well()), planted))
         self.assertEqual(self.said("Canary self-test FAILED"), 1)
         self.assertEqual(self.said("the descriptors are being published again"), 1)
@@ -138,6 +145,17 @@ class ForeignDrill(LoneNodeTestCase):
             except MalformedDescriptor:
                 continue
         raise AssertionError("its descriptor is of neither period")
+
+
+class ScoutlessDrill(ForeignDrill):
+    """
+    The same where visits go out through the very Tor that serves the address, for want of another.
+
+    What that Tor remembers still works; it is by looking the descriptor up anew that it finds what a visitor would.
+    """
+
+    lines = (f"{TOR}\nscout = false", '[coordination]\nmode = "direct"', CANARY)
+    drill = SCOUTLESS
 
 
 def passes(status: NodeStatus) -> bool:

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.health.canary import Canary, CanarySettings, Surroundings, Way
 from rustbalance.health.canary_visit import Route
+from rustbalance.health.lookup import NoDescriptor
 from rustbalance.health.proof import NONCE
 from rustbalance.health.repair import Failure
 from rustbalance.health.visits import End, Outcome
@@ -35,9 +36,9 @@ class CanaryTests(SynchronousTestCase):
         self.clock = Clock()
         self.outcome: Outcome | Deferred[Outcome] | Exception = PASSED
         self.visits: list[tuple[float, bytes]] = []
-        self.way: Way | None = Way("scout", SocksAddress(port=1), self.forget)
-        self.forgotten: list[float] = []
-        self.forgets = True
+        self.way: Way | None = Way("scout", SocksAddress(port=1), self.renew)
+        self.renewed: list[float] = []
+        self.trouble: Exception | None = None
         self.node: NodeStatus = node()
         self.reports: list[tuple[str, Failure, str]] = []
         self.standing: dict[str, int] = {"primary": 3}
@@ -75,11 +76,11 @@ class CanaryTests(SynchronousTestCase):
             raise self.outcome
         return await self.outcome if isinstance(self.outcome, Deferred) else self.outcome
 
-    async def forget(self) -> None:
-        """Forget."""
-        self.forgotten.append(self.clock.seconds())
-        if not self.forgets:
-            raise RuntimeError("Tor is gone")
+    async def renew(self) -> None:
+        """Look up anew."""
+        self.renewed.append(self.clock.seconds())
+        if self.trouble is not None:
+            raise self.trouble
 
     async def count(self) -> Mapping[str, int]:
         """Count introduction circuits."""
@@ -104,13 +105,13 @@ class CanaryTests(SynchronousTestCase):
         return [formatEvent(event) for event in self.log if event.get("log_level") is level]
 
     def test_schedule(self) -> None:
-        """The first visit after the delay, then one each interval, each with a nonce and forgetfulness of its own."""
+        """The first visit after the delay, then one each interval, each with a nonce and a descriptor of its own."""
         self.run_until(299)
         self.assertEqual(self.visits, [])
         self.run_until(1000)
         times = [300.0, 420.0, 540.0, 660.0, 780.0, 900.0]
         self.assertEqual(self.visits, [(at, (number + 1).to_bytes(NONCE)) for number, at in enumerate(times)])
-        self.assertEqual(self.forgotten, times)
+        self.assertEqual(self.renewed, times)
 
     def test_passed(self) -> None:
         """A visit that passes is a line at debug, and a row of the table."""
@@ -219,9 +220,18 @@ class CanaryTests(SynchronousTestCase):
         self.assertEqual((self.visits, status.visits, status.failures), ([], 0, 0))
         self.assertEqual(status.last, "no Tor serves through which to visit")
 
-    def test_it_does_not_forget(self) -> None:
-        """A Tor that cannot forget is visited through all the same, and so is one that must not."""
-        self.forgets = False
+    def test_no_descriptor(self) -> None:
+        """Where no directory gives one there is nothing to visit: that is a failure, whatever this Tor remembers."""
+        self.trouble = NoDescriptor("none of 8 directories gives the descriptor")
+        self.run_until(540)
+        status = self.canary.status()
+        self.assertEqual((self.visits, status.failures), ([], 3))
+        self.assertEqual(status.last, "none of 8 directories gives the descriptor")
+        self.assertEqual(self.reports, [("failing", Failure.DESCRIPTOR_STALE, "")])
+
+    def test_it_does_not_renew(self) -> None:
+        """A Tor that is in trouble then is visited through all the same, and so is one where nobody knows how."""
+        self.trouble = RuntimeError("Tor is gone")
         self.run_until(300)
         self.way = Way("primary", SocksAddress(port=1))
         self.run_until(420)

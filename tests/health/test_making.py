@@ -8,8 +8,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.coordination.making import Tokens
-from rustbalance.health.canary import CanarySettings
+from rustbalance.health.canary import CanarySettings, Way
 from rustbalance.health.canary_visit import Route
+from rustbalance.health.lookup import NoDescriptor
 from rustbalance.health.making import Lookout, LookoutSettings, Tors
 from rustbalance.health.proof import credentials, token_key
 from rustbalance.health.repair import Failure
@@ -23,6 +24,8 @@ from rustbalance.proxy.socks import SocksAddress
 from rustbalance.secrets import Secret
 from rustbalance.tor.failures import ControlLost
 from tests.ops.statuses import instance, node
+from tests.publishing.looking import MASTER, Looking, planned
+from tests.publishing.samples import A, B
 
 TOKEN = Secret.copy_of(b"a token of the cluster, unguessable")
 CIRCUIT = "5 BUILT $A~a PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED\n"
@@ -66,11 +69,18 @@ class Tor:
 class LookoutTests(SynchronousTestCase):
     """Keys, and the way out."""
 
-    def lookout(self, *tors: Any, tokens: Tokens | None = None, token: bytes | None = None) -> Lookout:
+    def lookout(
+        self,
+        *tors: Any,
+        tokens: Tokens | None = None,
+        token: bytes | None = None,
+        host: str = "x.onion",
+        directories: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+    ) -> Lookout:
         """Put it together; the first Tor is the one outside."""
-        visits = CanarySettings(Route("x.onion", "/health"))
+        visits = CanarySettings(Route(host, "/health"))
         settings = LookoutSettings(visits, None if token is None else Secret.copy_of(token))
-        around = Tors(lambda: tors[0] if tors else None, lambda: tors)
+        around = Tors(lambda: tors[0] if tors else None, lambda: tors, lambda: directories)
         return Lookout(
             settings, tokens, around, node, self.look, self.note, self.note, Clock(), bytes, lambda: Moment(0.0, 100.0)
         )
@@ -126,19 +136,43 @@ class LookoutTests(SynchronousTestCase):
         self.assertIs(intercept(parse_request(b"GET / HTTP/1.1\r\nHost: m\r\n\r\n")), PAGES[413])
 
     def test_way(self) -> None:
-        """The scout is made to forget, and no other Tor is."""
+        """The scout is made to forget, and no other Tor is; without directories nobody can have it looked up anew."""
         self.assertIsNone(self.lookout()._way())
         scout = Control()
         way = self.lookout(Tor("scout", scout, socks=Path("/s")))._way()
         assert way is not None
-        assert way.forget is not None
+        assert way.renew is not None
         self.assertEqual((way.name, way.socks), ("scout", SocksAddress(path="/s")))
-        way.forget()
+        way.renew()
         self.assertEqual(scout.signals, ["NEWNYM"])
         for tor in (Tor("standby", Control()), Tor("scout", None)):
             way = self.lookout(tor)._way()
             assert way is not None
-            self.assertEqual((way.name, way.socks, way.forget), (tor.name, SocksAddress(host="::1", port=9), None))
+            self.assertEqual((way.name, way.socks, way.renew), (tor.name, SocksAddress(host="::1", port=9), None))
+
+    def test_look_up(self) -> None:
+        """Any other Tor asks a directory for the descriptor before each visit, and forgets nothing."""
+        looking = Looking(planned().first, (A, B), Clock())
+        control: Any = looking.control
+        lookout = self.lookout(Tor("standby", control), host=MASTER.address.text, directories=((A,), (B,)))
+        for held, known in (({A: 7}, True), ({}, False)):
+            looking.held = dict(held)
+            way = lookout._way()
+            assert way is not None
+            assert way.renew is not None
+            looked = deferred(self._renewed(way))
+            asked: list[str] = []
+            while new := looking.answer():
+                asked += new
+            if known:
+                self.assertEqual((self.successResultOf(looked), asked), (None, [A]))
+            else:
+                self.failureResultOf(looked, NoDescriptor)
+                self.assertEqual(asked, [A, B])
+
+    async def _renewed(self, way: Way) -> None:
+        assert way.renew is not None
+        await way.renew()
 
     def test_standing(self) -> None:
         """Those Tors are asked for their circuits that serve visitors; one that does not answer says nothing."""

@@ -11,6 +11,7 @@ from rustbalance.publishing.outlook import Outlook
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Standing
 from rustbalance.publishing.uploads import Uploads
+from tests.publishing.looking import planned
 from tests.publishing.samples import START, A, B, C, at, plan
 
 
@@ -30,6 +31,14 @@ class Witness:
 
 class OutlookTests(SynchronousTestCase):
     """L{Outlook} knows what directories should hold, on a node that publishes and on one that does not."""
+
+    def test_directories(self) -> None:
+        """Those that visitors ask come first, in either half of the day; without a plan there are none."""
+        for visited, wanted in ((Seat.FIRST, ((A, B), (C,))), (Seat.SECOND, ((C,), (A, B)))):
+            self.ring.plan = planned(visited, (A, B), (C,))
+            self.assertEqual(self.outlook.directories(), wanted)
+        self.ring.plan = None
+        self.assertEqual(self.outlook.directories(), ((), ()))
 
     def setUp(self) -> None:
         self.seconds = 0.0

@@ -22,7 +22,7 @@ from rustbalance.cluster.commands import (
 )
 from rustbalance.cluster.conclusions import Conclusions
 from rustbalance.cluster.election import term_round
-from rustbalance.cluster.hearing import Hearing
+from rustbalance.cluster.hearing import Hearing, believable
 from rustbalance.cluster.membership import NEVER
 from rustbalance.cluster.messages import IntroPoints, LeaseClaim, Message, NodeId, NodeRecord
 from rustbalance.cluster.parts import CannotForget, Parts
@@ -115,8 +115,9 @@ class ClusterCore:
     def receive(self, sender: NodeId, message: Message, now: Moment) -> list[Command]:
         """``sender`` says this; that it is from that node, and new, was seen to before."""
         self._enter(now)
-        if self._running:
-            self._hearing.hear(sender, message, now.mono)
+        heard = believable(message, now.wall)
+        if self._running and heard is not None:
+            self._hearing.hear(sender, heard, now.mono)
         return self._leave(now)
 
     def learn(self, records: Iterable[NodeRecord], now: Moment) -> list[Command]:
@@ -243,9 +244,7 @@ class ClusterCore:
         """Hold, take or leave the seat, and let others know of it at once."""
         own, others = self._parts.own, any(True for _ in self._parts.rivals())
         eligible = own.able and not (own.drained and others) and not self._conclusions.census.isolated
-        commands = self._parts.succession.steer(
-            eligible=eligible, ready=not self._conclusions.discovering, now=now.mono
-        )
+        commands = self._parts.succession.steer(eligible=eligible, ready=not self._conclusions.discovering, moment=now)
         self._parts.out += commands
         for command in commands:
             if isinstance(command, BecomePublisher | StepDown) or (

@@ -8,6 +8,10 @@ There is no quorum: two nodes that cannot hear each other may both publish, whic
 revision counters are comparable). So that everybody agrees at once when they hear each other again, claims are ordered
 by (term, priority, node id). Like a Paxos ballot number, a term is made so that no two nodes ever claim the same one:
 its upper bits count the rounds, and its lower bits are the claimant's priority and name.
+
+A round can begin only when its time has come, one every eight seconds. Nodes that fail and recover use up far fewer, so
+they never notice; but whoever claims term after term, or the largest there is, uses up what is past and nothing that
+is to come.
 """
 
 import hashlib
@@ -16,12 +20,20 @@ from dataclasses import dataclass
 
 from rustbalance.cluster.messages import NodeId
 
-_NAME_BITS = 24
+_NAME_BITS = 20
 _PRIORITY_BITS = 16
 _TAIL_BITS = _PRIORITY_BITS + _NAME_BITS
 _LARGEST_PRIORITY = (1 << _PRIORITY_BITS) - 1
 LAST_ROUND = (1 << (63 - _TAIL_BITS)) - 1
-"""More than eight million takeovers: two years of one every eight seconds."""
+"""It can begin in 2060."""
+ROUND = 8.0
+"""Seconds from the time of a round to that of the next."""
+SPARE = 16.0
+"""Seconds by which a round may be ahead of our clock: those of others are not quite the same."""
+_FIRST = 1_767_225_600
+"""Unix time of round 0: the beginning of 2026."""
+_FREE = 1 << 20
+"""Rounds that can begin at any time: three months of one every eight seconds, for a node that has lost its clock."""
 MOST_TURNS = 5
 """Candidates after the so manieth do not wait any longer than it."""
 
@@ -36,6 +48,16 @@ def next_term(seen: int, priority: int, node: NodeId) -> int:
 def term_round(term: int) -> int:
     """Return which round of claims ``term`` belongs to: the number to show to people."""
     return term >> _TAIL_BITS
+
+
+def latest_round(wall: float) -> int:
+    """Return the last round that can have begun at the Unix time ``wall``."""
+    return min(LAST_ROUND, max(_FREE, int((wall - _FIRST) // ROUND)))
+
+
+def is_possible(term: int, wall: float, spare: float = SPARE) -> bool:
+    """Tell whether a node whose clock is up to ``spare`` seconds ahead of ours, ``wall``, can have claimed a term."""
+    return term_round(term) <= latest_round(wall + spare)
 
 
 def priority_in(term: int) -> int:
@@ -64,8 +86,9 @@ class Lease:
     """
     The strongest claim that this node knows, and until when (monotonic seconds) it runs.
 
-    ``term``: the highest ever heard of; it never goes back, and a new claim goes beyond it. ``over``: the last term
-    that was released, which nobody's late news can bring back. ``last``: who held the seat last.
+    ``term``: the highest ever heard of; it never goes back (but see ``doubt``), and a new claim goes beyond it.
+    ``over``: the last term that was released, which nobody's late news can bring back. ``last``: who held the seat
+    last.
     """
 
     term: int = 0
@@ -98,6 +121,14 @@ class Lease:
             return False
         self.over, self.claim, self.expires = self.claim.term, None, float("-inf")
         return True
+
+    def doubt(self, wall: float) -> None:
+        """Forget what cannot be, since a clock, ours or somebody's, or the disk was wrong when we came to know it."""
+        if is_possible(self.term, wall):
+            return
+        self.term = (latest_round(wall + SPARE) + 1 << _TAIL_BITS) - 1
+        if self.claim is not None and not is_possible(self.claim.term, wall):
+            self.claim, self.expires = None, float("-inf")
 
     def publisher(self, now: float) -> NodeId | None:
         """Return whose lease runs."""

@@ -29,7 +29,7 @@ from rustbalance.cluster.messages import (
     encode,
 )
 from rustbalance.cluster.records import NotSigned, check_record
-from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, read_message, unseal
+from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, check_term, read_message, unseal
 from rustbalance.cluster.replay import SKEW, ReplayGuard
 from rustbalance.moment import Moment
 
@@ -189,6 +189,7 @@ class FrameOpener:
             return opened(envelope, public_key, PeerAnnounce(records=(stranger,)))
         message = read_message(envelope)
         _check_said_by(message, envelope.sender)
+        check_term(message, envelope.sender, self.skew, now)
         return opened(envelope, public_key, message)
 
     def _remember(self, stranger: NodeRecord) -> None:

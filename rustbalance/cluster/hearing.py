@@ -5,6 +5,9 @@ Owns: the meaning of each message. In: opened messages with monotonic times; out
 Pure.
 """
 
+import msgspec
+
+from rustbalance.cluster.election import is_possible
 from rustbalance.cluster.membership import Member
 from rustbalance.cluster.messages import (
     Heartbeat,
@@ -24,6 +27,20 @@ LARGEST_LEAP = 2**20
 Incarnations by which others may be ahead of what we know of a node: it began none of them by the million. What goes
 further can only be meant to do harm: a node that has no number left can speak for itself no more.
 """
+
+
+def believable(message: Message, wall: float) -> Message | None:
+    """
+    Return what of a message can be true at the Unix time ``wall``: no term can have been claimed before its time.
+
+    A heartbeat may tell of another's term, and of a good deal else: it is heard without that.
+    """
+    match message:
+        case LeaseClaim(term=term) | LeaseRelease(term=term) if not is_possible(term, wall):
+            return None
+        case Heartbeat(term=term) if not is_possible(term, wall):
+            return msgspec.structs.replace(message, term=0, publisher=None, lease_left=0.0)
+    return message
 
 
 class Hearing:

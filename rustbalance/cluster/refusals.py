@@ -7,9 +7,18 @@ frame, or ``Refused``. What was heard before is for ``frames.py`` and ``join_fra
 
 from enum import StrEnum
 
+from rustbalance.cluster.election import SPARE, is_possible
 from rustbalance.cluster.envelope import MAX_FRAME, Envelope, MalformedFrame, Signed, read_header, unpack
 from rustbalance.cluster.keys import KeyRing, Purpose
-from rustbalance.cluster.messages import MalformedMessage, Message, NodeId, decode
+from rustbalance.cluster.messages import (
+    Heartbeat,
+    LeaseClaim,
+    LeaseRelease,
+    MalformedMessage,
+    Message,
+    NodeId,
+    decode,
+)
 from rustbalance.moment import Moment
 
 
@@ -96,3 +105,22 @@ def read_message(envelope: Envelope) -> Message:
         return decode(envelope.message)
     except MalformedMessage as error:
         raise Refused(Reason.MALFORMED, str(error), envelope.sender) from None
+
+
+def check_term(message: Message, sender: NodeId, skew: float, now: Moment) -> None:
+    """
+    See that a sender, whose clock differs from ours by up to ``skew`` seconds, claims no term before its time.
+
+    What a heartbeat tells of the terms of others is not the sender's to answer for.
+
+    :raises Refused: it does; no node that keeps to the rules would.
+    """
+    match message:
+        case LeaseClaim(term=term) | LeaseRelease(term=term):
+            own = term
+        case Heartbeat(term=term, publisher=publisher) if publisher == sender:
+            own = term
+        case _:
+            return
+    if not is_possible(own, now.wall, max(SPARE, skew)):
+        raise Refused(Reason.MALFORMED, "it claims a term whose time has not come", sender)

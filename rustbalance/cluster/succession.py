@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 
 from rustbalance.cluster import failover
 from rustbalance.cluster.commands import BecomePublisher, Command, Log, Send, StepDown
-from rustbalance.cluster.election import Claim, Lease, next_term, priority_in, term_round, turn
+from rustbalance.cluster.election import Claim, Lease, latest_round, next_term, priority_in, term_round, turn
 from rustbalance.cluster.messages import Heartbeat, LeaseClaim, LeaseRelease, NodeId
 from rustbalance.cluster.settings import ClusterSettings
+from rustbalance.moment import Moment
 
 
 class Succession:
@@ -41,7 +42,7 @@ class Succession:
         self._deadline: float | None = None
         self._told = ""
         self._steered = float("-inf")
-        self._exhausted = False
+        self._latest = 0
         self.lease = Lease(term)
         self.publishing = False
 
@@ -97,15 +98,17 @@ class Succession:
             self._machine.slept()
         return self._perform(now)
 
-    def steer(self, *, eligible: bool, ready: bool, now: float) -> list[Command]:
+    def steer(self, *, eligible: bool, ready: bool, moment: Moment) -> list[Command]:
         """
-        Look at the lease and the clock.
+        Look at the lease and the clocks.
 
         ``eligible``: this node can publish for the others. ``ready``: it has listened long enough to know whether
         somebody does.
         """
         commands: list[Command] = []
-        self._steered = now
+        now = self._steered = moment.mono
+        self._latest = latest_round(moment.wall)
+        self.lease.doubt(moment.wall)
         if self._mine is not None and self.lease.claim != self._mine:
             self._told = ""
             self._machine.outranked()
@@ -138,11 +141,16 @@ class Succession:
             self._machine.lapsed()
 
     def _situation(self, eligible: bool, ready: bool, now: float) -> str:
-        if not eligible or self._exhausted:
+        if not eligible:
             return "barred"
         if self._mine is not None:
             return "ours"
-        return "held" if not ready or self.lease.publisher(now) is not None else "lapsed"
+        waits = not ready or not self._may_claim() or self.lease.publisher(now) is not None
+        return "held" if waits else "lapsed"
+
+    def _may_claim(self) -> bool:
+        """Tell whether the time of the next round has come; others have used up those before it if it has not."""
+        return term_round(self.lease.term) < self._latest
 
     def _perform(self, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -174,12 +182,12 @@ class Succession:
 
     def _claim(self, now: float) -> list[Command]:
         claim = Claim(next_term(self.lease.term, self._priority, self._me), self._priority, self._me)
-        if self.lease.take(claim, now + self._settings.lease_duration):
+        if self._may_claim() and self.lease.take(claim, now + self._settings.lease_duration):
             self._mine = claim
             return [Send(None, LeaseClaim(term=claim.term, priority=claim.priority))]
+        self._told = ""
         self._machine.outranked()
-        self._exhausted = True
-        return [Log("warn", "there are no terms left to claim: this node will never publish")]
+        return []
 
     def _turn(self) -> float:
         jitter = self._settings.backoff_jitter * self._random()

@@ -16,12 +16,15 @@ from rustbalance.cluster.commands import (
     StepDown,
 )
 from rustbalance.cluster.core import ClusterCore
+from rustbalance.cluster.election import ROUND, SPARE, is_possible, latest_round, next_term
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import (
     Forgotten,
     Heartbeat,
     IntroPoints,
+    LeaseClaim,
     LeaseRelease,
+    Message,
     NodeRecord,
     PeerAnnounce,
     State,
@@ -241,7 +244,7 @@ class LoneNodeTests(SynchronousTestCase):
 
     def test_incarnation_and_terms_go_on(self) -> None:
         """A restart is a new incarnation, and the next claim is above all before."""
-        core, _ = self.start(PersistedState(incarnation=3, term=5 << 40))
+        core, _ = self.start(PersistedState(incarnation=3, term=5 << 36))
         self.run_to(core, 0.1)
         self.assertEqual(core.record.incarnation, 4)
         self.assertEqual(core.status(self.at(1.0)).round, 6)
@@ -351,3 +354,65 @@ class StolenBundleTests(SynchronousTestCase):
         key = self.lower_key()
         self.announced("z", self.bundle.public, bind(self.bundle, key.public), key)
         self.assertEqual(self.cores["b"].status(samples.NOW.later(1)).expelled_by, "z")
+
+
+class StolenTermsTests(SynchronousTestCase):
+    """The member c claims terms that are far from those of the others, and then is silent."""
+
+    def setUp(self) -> None:
+        """Let a publish."""
+        self.group = Group("a", "b", "c")
+        for name, core in self.group.cores.items():
+            self.group.do(name, core.own_points(points(inner=name.encode()), self.group.moment))
+        self.group.run(5.0)
+
+    def say(self, *messages: Message) -> None:
+        """Let c say something to the others, and nothing else any more."""
+        self.group.deaf.add("c")
+        for name in "ab":
+            for message in messages:
+                self.group.do(name, self.group.cores[name].receive("c", message, self.group.moment))
+
+    def publisher(self) -> str | None:
+        """Return who publishes, for a and b."""
+        [found] = {self.group.cores[name].status(self.group.moment).publisher for name in "ab"}
+        return found
+
+    def test_the_largest(self) -> None:
+        """A term that nobody can have come to changes nothing, whatever brings it: a publishes on."""
+        largest = 2**63 - 1
+        told = heartbeat(99, term=largest, publisher="c", lease_left=8.0)
+        self.say(LeaseClaim(term=largest, priority=0), told, LeaseRelease(term=largest))
+        self.say(heartbeat(100, term=largest), heartbeat(101, term=largest, publisher="b", lease_left=8.0))
+        self.group.run(30.0)
+        self.assertEqual(self.publisher(), "a")
+        self.assertEqual(self.group.told("a", StepDown), [])
+        for name in "ab":
+            self.assertEqual(self.group.cores[name].status(self.group.moment).round, 1)
+
+    def test_the_largest_that_is_believed(self) -> None:
+        """It ends a's term, as any claim may, and keeps the seat empty for less than half a minute."""
+        wall = self.group.moment.wall
+        highest = next_term((latest_round(wall + SPARE) - 1) << 36, 0, "c")
+        self.assertTrue(is_possible(highest, wall))
+        self.say(LeaseClaim(term=highest, priority=0))
+        self.assertEqual(self.publisher(), "c")
+        self.group.run(SPARE + 2 * ROUND + 4.0)
+        self.assertEqual(self.publisher(), "a")
+        self.assertEqual(len(self.group.told("a", BecomePublisher)), 2)
+        self.group.run(60.0)
+        self.assertEqual(len(self.group.told("a", BecomePublisher)), 2)
+
+    def test_on_disk(self) -> None:
+        """A node that finds such a term in its state goes on as if it had found none."""
+        kept = PersistedState(term=2**63 - 1)
+        core = ClusterCore(record("a"), ClusterSettings(), kept, lambda: 0.5)
+        now, done = self.group.moment, list[Command]()
+        done += core.start(now)
+        done += core.own_points(points("a"), now)
+        while now.mono < self.group.now + SPARE + 2 * ROUND + 4.0:
+            now = now.later(0.5)
+            done += core.wake(now)
+        self.assertEqual(core.status(now).publisher, "a")
+        kept = next(command.state for command in reversed(done) if isinstance(command, Persist))
+        self.assertTrue(is_possible(kept.term, now.wall))

@@ -4,7 +4,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.election import LAST_ROUND, MOST_TURNS, Claim, Lease, next_term, priority_in, term_round, turn
+from rustbalance.cluster.election import (
+    LAST_ROUND,
+    MOST_TURNS,
+    ROUND,
+    SPARE,
+    Claim,
+    Lease,
+    is_possible,
+    latest_round,
+    next_term,
+    priority_in,
+    term_round,
+    turn,
+)
 
 NAMES = st.text("abc-0123456789", min_size=1, max_size=8)
 
@@ -35,9 +48,39 @@ class TermTests(SynchronousTestCase):
 
     def test_the_last_round(self) -> None:
         """When rounds run out, terms stay within what the wire can carry."""
-        last = next_term((LAST_ROUND << 40) + 5, 0, "a")
+        last = next_term((LAST_ROUND << 36) + 5, 0, "a")
         self.assertEqual(term_round(last), LAST_ROUND)
         self.assertLess(last, 2**63)
+
+
+class RoundTests(SynchronousTestCase):
+    """Rounds have their time."""
+
+    @settings(deadline=None)
+    @given(st.floats(1.78e9, 2.8e9), st.floats(0, 1e6))
+    def test_one_every_eight_seconds(self, wall: float, later: float) -> None:
+        """However far others have gone, after eight seconds there is a round beyond it."""
+        self.assertEqual(latest_round(wall + ROUND), latest_round(wall) + 1)
+        self.assertLessEqual(abs(latest_round(wall + later) - latest_round(wall) - later / ROUND), 1)
+
+    @settings(deadline=None)
+    @given(st.floats(1.78e9, 2.8e9), st.floats(0, SPARE), NAMES)
+    def test_clocks_that_differ(self, wall: float, ahead: float, name: str) -> None:
+        """What somebody claims in time by a clock that is a little ahead of ours is possible here."""
+        term = next_term(latest_round(wall + ahead) - 1 << 36, 0, name)
+        self.assertTrue(is_possible(term, wall))
+        self.assertFalse(is_possible(next_term(term, 0, name), wall, 0.0))
+
+    def test_without_a_clock(self) -> None:
+        """A machine that thinks that it is 1970 can claim a million rounds, which no cluster uses up by failing."""
+        self.assertEqual(latest_round(0.0), 2**20)
+        self.assertGreater(latest_round(1.8e9), 2**20)
+
+    def test_no_time_is_beyond_the_wire(self) -> None:
+        """Rounds end with what a term can hold, in this century."""
+        self.assertEqual(latest_round(1e11), LAST_ROUND)
+        self.assertLess(latest_round(2_839_968_000.0), LAST_ROUND)
+        self.assertFalse(is_possible(2**63 - 1, 1.8e9))
 
 
 class ClaimTests(SynchronousTestCase):
@@ -81,6 +124,19 @@ class LeaseTests(SynchronousTestCase):
         self.assertFalse(lease.take(Claim(5, 100, "a"), 10.0))
         self.assertIsNone(lease.publisher(1.0))
         self.assertEqual(lease.term, 9)
+
+    def test_doubt(self) -> None:
+        """What can be stays; of what cannot be the claim goes, and the term as far as it must."""
+        wall, lease = 1.8e9, Lease()
+        lease.take(Claim(latest_round(wall) << 36, 100, "a"), 10.0)
+        lease.doubt(wall)
+        self.assertEqual((lease.publisher(1.0), lease.term), ("a", latest_round(wall) << 36))
+        lease.note(2**63 - 1)
+        lease.doubt(wall)
+        self.assertEqual((lease.publisher(1.0), term_round(lease.term)), ("a", latest_round(wall + SPARE)))
+        lease.take(Claim(2**63 - 1, 100, "b"), 10.0)
+        lease.doubt(wall)
+        self.assertEqual((lease.publisher(1.0), term_round(lease.term)), (None, latest_round(wall + SPARE)))
 
     @given(st.lists(st.integers(0, 50)))
     def test_term_never_goes_back(self, terms: list[int]) -> None:

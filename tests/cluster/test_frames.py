@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from time import process_time
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,6 +26,8 @@ from rustbalance.cluster.messages import (
     Heartbeat,
     IntroPoints,
     JoinRequest,
+    LeaseClaim,
+    LeaseRelease,
     Message,
     NodeRecord,
     PeerAnnounce,
@@ -267,6 +270,15 @@ class MemberTests(RefusedCase):
         points = IntroPoints(source="b", version=9, sent_at=0.0, inner=b"")
         error = self.refuse(opener(), sealer("a").seal(points, NOW), Reason.BAD_SIGNATURE)
         self.assertEqual(error.sender, "a")
+
+    def test_terms_of_a_time_to_come(self) -> None:
+        """Who claims the largest term there is is refused by its name; who only tells of it is heard."""
+        for message in (LeaseClaim(term=2**63 - 1, priority=0), LeaseRelease(term=2**63 - 1)):
+            self.assertEqual(self.refuse(opener(), sealer("a").seal(message, NOW), Reason.MALFORMED).sender, "a")
+        renewed = msgspec.structs.replace(heartbeat(), term=2**63 - 1, publisher="a", lease_left=8.0)
+        self.refuse(opener(), sealer("a").seal(renewed, NOW), Reason.MALFORMED)
+        told = msgspec.structs.replace(renewed, publisher="b")
+        self.assertEqual(opener().open(sealer("a").seal(told, NOW), NOW).message, told)
 
     def test_members_that_leave(self) -> None:
         """Who is no member any more is not heard from that moment."""

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import PersistedState, Send
-from rustbalance.cluster.hearing import Hearing
+from rustbalance.cluster.election import SPARE, latest_round
+from rustbalance.cluster.hearing import Hearing, believable
 from rustbalance.cluster.membership import Member
 from rustbalance.cluster.messages import (
     Forgotten,
@@ -21,7 +22,7 @@ from rustbalance.cluster.messages import (
 )
 from rustbalance.cluster.parts import Parts
 from rustbalance.cluster.settings import ClusterSettings
-from tests.cluster.group import heartbeat, points, record
+from tests.cluster.group import WALL, heartbeat, points, record
 
 
 def member(parts: Parts, node: str) -> Member:
@@ -204,3 +205,23 @@ class HearingTests(SynchronousTestCase):
             self.assertGreaterEqual(self.parts.own.incarnation, incarnations)
             for each, known in zip(self.parts.members, before, strict=True):
                 self.assertGreaterEqual(each.evidence, known)
+
+
+class BelievableTests(SynchronousTestCase):
+    """Terms have their time."""
+
+    def test_in_time(self) -> None:
+        """What can be is heard as it was said, whatever it is."""
+        latest = latest_round(WALL + SPARE) << 36
+        said = heartbeat(1, term=latest, publisher="a", lease_left=3.0)
+        for message in (LeaseClaim(term=latest, priority=1), LeaseRelease(term=latest), said, points("a")):
+            self.assertIs(believable(message, WALL), message)
+
+    def test_ahead_of_time(self) -> None:
+        """Of a claim or a release nothing is left, of a heartbeat all but the term and who has it."""
+        late = latest_round(WALL + SPARE) + 1 << 36
+        self.assertIsNone(believable(LeaseClaim(term=late, priority=1), WALL))
+        self.assertIsNone(believable(LeaseRelease(term=late), WALL))
+        said = heartbeat(1, term=late, publisher="a", lease_left=3.0, points_version=4, drained=True)
+        self.assertEqual(believable(said, WALL), heartbeat(1, points_version=4, drained=True))
+        self.assertIs(believable(said, WALL + 8.0), said)

@@ -1,13 +1,24 @@
 """Tests for L{rustbalance.cluster.refusals}."""
 
 from collections.abc import Callable
+from functools import partial
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.cluster.election import SPARE, latest_round
 from rustbalance.cluster.envelope import MAX_FRAME, Envelope
 from rustbalance.cluster.keys import KeyRing, Purpose
-from rustbalance.cluster.messages import encode
-from rustbalance.cluster.refusals import Reason, Refused, check_clock, check_signature, read_message, unseal
+from rustbalance.cluster.messages import LeaseClaim, LeaseRelease, Message, PeerAnnounce, encode
+from rustbalance.cluster.refusals import (
+    Reason,
+    Refused,
+    check_clock,
+    check_signature,
+    check_term,
+    read_message,
+    unseal,
+)
 from tests.cluster.samples import NOW, PUBLIC, RING, heartbeat, sealer, token_keys
 
 FRAME = sealer("a").seal(heartbeat(), NOW)
@@ -59,3 +70,20 @@ class RefusalsTests(SynchronousTestCase):
         """What cannot be read is held against its sender."""
         self.assertEqual(read_message(envelope(encode(heartbeat()))), heartbeat())
         self.assertEqual(self.reason(lambda: read_message(envelope(b"noise"))), (Reason.MALFORMED, "a"))
+
+    def test_term(self) -> None:
+        """Who claims, renews or releases a term whose time has not come is refused; who only tells of one is not."""
+        late = latest_round(NOW.wall + SPARE) + 1 << 36
+        own, told = [
+            msgspec.structs.replace(heartbeat(), term=late, publisher=name, lease_left=8.0) for name in ("a", "b")
+        ]
+        claims: tuple[Message, ...] = (LeaseClaim(term=late, priority=0), LeaseRelease(term=late), own)
+        for message in claims:
+            work = partial(check_term, message, "a", 5.0, NOW)
+            self.assertEqual(self.reason(work), (Reason.MALFORMED, "a"))
+            check_term(message, "a", 5.0, NOW.later(8.0))
+            check_term(message, "a", SPARE + 8.0, NOW)
+        unclaimed = msgspec.structs.replace(heartbeat(), term=2**63 - 1)
+        others: tuple[Message, ...] = (told, unclaimed, PeerAnnounce(records=()))
+        for message in others:
+            check_term(message, "a", 5.0, NOW)

@@ -3,11 +3,12 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import BecomePublisher, Command, Send, StepDown
-from rustbalance.cluster.election import LAST_ROUND, Claim, next_term, term_round
+from rustbalance.cluster.election import ROUND, SPARE, Claim, latest_round, next_term
 from rustbalance.cluster.messages import LeaseClaim, LeaseRelease
 from rustbalance.cluster.settings import ClusterSettings
 from rustbalance.cluster.succession import Succession
-from tests.cluster.group import heartbeat
+from rustbalance.moment import Moment
+from tests.cluster.group import WALL, heartbeat
 
 BEFORE = [(100, "a")]
 A_TERM = next_term(0, 100, "a")
@@ -30,9 +31,10 @@ class SuccessionTests(SynchronousTestCase):
 
     def steer(self, succession: Succession, now: float, *, eligible: bool = True, ready: bool = True) -> list[type]:
         """Let it look for as long as it wants to, and return what it does."""
-        commands = succession.steer(eligible=eligible, ready=ready, now=now)
+        moment = Moment(now, WALL + now)
+        commands = succession.steer(eligible=eligible, ready=ready, moment=moment)
         while succession.due() <= now:
-            commands += succession.steer(eligible=eligible, ready=ready, now=now)
+            commands += succession.steer(eligible=eligible, ready=ready, moment=moment)
         return kinds(commands)
 
     def leading(self, rivals: list[tuple[int, str]]) -> Succession:
@@ -157,11 +159,36 @@ class SuccessionTests(SynchronousTestCase):
         self.assertEqual(kinds(self.leading(BEFORE).stop(5.0)), [StepDown, LeaseRelease])
         self.assertEqual(kinds(self.build(BEFORE).stop(5.0)), [])
 
-    def test_no_terms_left(self) -> None:
-        """When there is no higher term, nothing is claimed, and no time is spent on trying."""
-        succession = self.build([], term=2**63 - 1)
-        succession.lease.take(Claim(2**63 - 1, 0, "x"), 1.0)
+    def test_ahead_of_time(self) -> None:
+        """When all rounds up to now are used up the next one is waited for, without spending time on trying."""
+        succession = self.build([])
+        succession.lease.take(Claim(next_term(latest_round(WALL) - 1 << 36, 0, "x"), 0, "x"), 1.0)
         for now in (2.0, 2.0, 2.0):
             self.assertEqual(self.steer(succession, now), [])
-        self.assertEqual((succession.phase(), succession.due()), ("standby", float("inf")))
-        self.assertEqual(term_round(succession.lease.term), LAST_ROUND)
+            self.assertEqual((succession.phase(), succession.due()), ("standby", float("inf")))
+        self.assertEqual(self.steer(succession, 2.0 + ROUND), [LeaseClaim, BecomePublisher])
+
+    def test_overtaken_while_waiting(self) -> None:
+        """A node whose turn comes when the rounds are used up meanwhile claims nothing, and goes on waiting."""
+        succession = self.build(BEFORE)
+        self.steer(succession, 0.0)
+        self.assertEqual(succession.phase(), "suspect")
+        succession.lease.note(next_term(latest_round(WALL) - 1 << 36, 0, "x"))
+        self.assertEqual(self.steer(succession, 1.0), [])
+        self.assertEqual(succession.phase(), "standby")
+
+    def test_publishes_on(self) -> None:
+        """Who has claimed the last round that there is so far keeps it."""
+        succession = self.build([], term=latest_round(WALL) - 1 << 36)
+        self.assertEqual(self.steer(succession, 0.0), [LeaseClaim, BecomePublisher])
+        self.assertEqual(self.steer(succession, 1.0), [])
+        self.assertTrue(succession.publishing)
+
+    def test_impossible_past(self) -> None:
+        """A term of long after now, from the disk or of a clock that was set back, is forgotten, ours too."""
+        succession = self.build([], term=2**63 - 1)
+        self.assertEqual(self.steer(succession, 0.0), [])
+        self.assertEqual(self.steer(succession, SPARE + ROUND), [LeaseClaim, BecomePublisher])
+        moment = Moment(30.0, WALL - 1e6)
+        self.assertEqual(kinds(succession.steer(eligible=True, ready=True, moment=moment)), [StepDown])
+        self.assertIsNone(succession.lease.claim)

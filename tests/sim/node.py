@@ -25,6 +25,7 @@ from rustbalance.cluster.core import ClusterCore
 from rustbalance.cluster.frames import LASTING, LATE
 from rustbalance.cluster.messages import IntroPoints, Message, NodeRecord, PeerAnnounce, decode, encode
 from rustbalance.cluster.parts import CannotForget
+from rustbalance.cluster.refusals import Refused, check_term
 from rustbalance.cluster.replay import ReplayGuard
 from rustbalance.moment import Moment
 from tests.sim.directories import EPOCH, made_up_points
@@ -214,6 +215,8 @@ class SimulatedNode:
         ):
             return
         self._guard.note(key, frame.boot, frame.sequence, frame.wall, now.mono)
+        if _claims_too_much(frame, now):
+            return
         self.received_bytes += frame.size
         self.received_frames += 1
         self.world.oracle.received(self, frame)
@@ -300,6 +303,14 @@ class SimulatedNode:
 
     def _floor(self, blinded: str) -> int:
         return self.core._parts.revisions.known().get(blinded, 0)
+
+
+def _claims_too_much(frame: Frame, now: Moment) -> bool:
+    try:
+        check_term(frame.message, frame.sender, CLOCK_TOLERANCE, now)
+    except Refused:
+        return True
+    return False
 
 
 def _introduction(frame: Frame) -> PeerAnnounce | None:

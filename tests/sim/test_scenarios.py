@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.messages import State
+from rustbalance.cluster.commands import Send
+from rustbalance.cluster.election import SPARE, latest_round
+from rustbalance.cluster.messages import Heartbeat, LeaseClaim, State
 from tests.sim.directories import PLAN, Text, scheme
 from tests.sim.node import SimulatedNode
 from tests.sim.scale import chain, seconds_until
@@ -361,3 +364,40 @@ class HungPublisherTests(SynchronousTestCase):
         world.agenda.run_until(since + 20)
         self.assertEqual([found for found in world.oracle.deaths if found[0] >= since], [])
         self.assertIn(State.HEALTHY, {member.state for member in node.core.status(node.clock()).members})
+
+
+class StolenTermsTests(SynchronousTestCase):
+    """A member that claims terms ahead of their time, to use them up."""
+
+    def lie(self, world: World, liar: SimulatedNode, term: int) -> None:
+        """Say to everybody that it publishes in that term, in every way in which that can be said."""
+        told = Heartbeat(
+            beat=10**6, incarnation=1, priority=100, state=State.HEALTHY, term=term, publisher=liar.name, lease_left=8.0
+        )
+        renewed = replace(told, incarnation=liar.core.record.incarnation)
+        for message in (LeaseClaim(term=term, priority=0), renewed, replace(renewed, beat=10**6 + 1, publisher=None)):
+            liar.do([Send(None, message)])
+
+    def test_the_largest(self) -> None:
+        """It is not believed by anybody: the publisher goes on as if nothing had been said."""
+        for seed in SEEDS:
+            world = running(seed, 3)
+            leads = publisher(world)
+            liar = next(node for node in world.nodes if node is not leads)
+            self.lie(world, liar, 2**63 - 1)
+            world.agenda.run_until(world.agenda.now + 30)
+            self.assertEqual((world.settled(), world.publishers()), ("", [leads.name]))
+
+    def test_the_largest_that_is_believed(self) -> None:
+        """When the member is gone, one that has told the lie itself publishes within 40 s; newcomers are none worse."""
+        for seed in SEEDS:
+            world = running(seed, 5)
+            newcomer, liar = world.nodes[3:]
+            newcomer.crash()
+            newcomer.wipe()
+            world.agenda.run_until(world.agenda.now + 20)
+            world.rejoin(newcomer)
+            self.lie(world, liar, latest_round(liar.clock().wall + SPARE) << 36)
+            world.agenda.run_until(world.agenda.now + 1)
+            liar.crash()
+            self.assertLess(until_back(world, newcomer), 40.0)

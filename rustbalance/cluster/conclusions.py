@@ -78,8 +78,9 @@ class Conclusions:
         Whoever comes gets a page that says so, and the pages again as soon as the target is back. A node that is taken
         out of service while there is no other to serve serves on.
         """
-        unhealthy = (each.id for each in present if each.state is State.UNHEALTHY and (drained or not each.drained))
-        sources = self._parts.sources.of(unhealthy, now)
+        held = self._parts.sources
+        unhealthy = [each for each in present if each.state is State.UNHEALTHY and (drained or not each.drained)]
+        sources = held.of((each.id for each in unhealthy if held.usable(each.id, each.incarnation, now)), now)
         return sources if self._parts.own.drained and not drained else sources | self._own()
 
     def _own(self) -> dict[str, IntroPoints]:

@@ -125,6 +125,19 @@ class ConclusionsTests(SynchronousTestCase):
         self.parts.own.target_healthy = True
         self.assertEqual(self.draw(1.4), (["me/primary"], Certainty.CERTAIN))
 
+    def test_nobody_has_a_target_and_one_starts_again(self) -> None:
+        """Points from before its start are dead and stay out, though it was told of no better ones yet."""
+        for name in "ab":
+            self.parts.sources.put(name, 1, points(name), 0.5)
+        self.hear("ab", 1, 1.0)
+        for name in "ab":
+            self.member(name).declared = State.UNHEALTHY
+        self.parts.own.target_healthy = False
+        self.parts.members.hear(self.member("a"), 2, 1, 1.5)
+        self.assertEqual(self.draw(1.5), (["b/primary", "me/primary"], Certainty.CERTAIN))
+        self.parts.sources.put("a", 2, points("a", version=2), 1.6)
+        self.assertEqual(self.draw(1.6), (["a/primary", "b/primary", "me/primary"], Certainty.CERTAIN))
+
     def test_one_dies(self) -> None:
         """The points of a dead node are withdrawn, and people are told; also when it is back."""
         for name in "ab":

@@ -37,8 +37,6 @@ EXCLUSIVE = (
 
 #: Keys that mean something only when another one has a certain value.
 DEPENDENT: tuple[tuple[str, str, object], ...] = (
-    ("tor.binary", "tor.mode", "managed"),
-    ("tor.torrc_include", "tor.mode", "managed"),
     ("tor.control_host", "tor.mode", "external"),
     ("tor.control_port", "tor.mode", "external"),
     ("tor.control_socket", "tor.mode", "external"),

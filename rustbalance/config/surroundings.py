@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rustbalance.config.crosschecks import draft_value
 from rustbalance.config.draft import Draft
+from rustbalance.config.tors import has_children
 
 #: Sizes of a seed, an expanded key and Tor's key file, in bytes.
 KEY_SIZES = (32, 64, 96)
@@ -64,7 +65,7 @@ def _state_directory(draft: Draft) -> None:
 
 def _tor_program(draft: Draft) -> None:
     program = draft.values.get("tor.binary")
-    if draft.values.get("tor.mode") != "managed" or program is None or shutil.which(program) is not None:
+    if not has_children(draft) or program is None or shutil.which(program) is not None:
         return
     rule = f"must be a program that can be run; {program} is none: install tor, or give its path"
     draft.complain("tor.binary", rule, draft_value(draft, "tor.binary"))

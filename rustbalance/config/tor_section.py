@@ -20,9 +20,9 @@ class Tor(Section, frozen=True, kw_only=True):
         Literal["managed", "external"],
         keys.choice("Start Tor ourselves, or use a running one that serves nothing else.", "managed", "external"),
     ] = "managed"
-    binary: Annotated[str, keys.program("Managed: the tor program.")] = "tor"
+    binary: Annotated[str, keys.program("Managed, scout: the tor program.")] = "tor"
     torrc_include: Annotated[
-        Path | None, keys.file("Managed: a file that every instance's torrc includes (for private networks).")
+        Path | None, keys.file("Managed, scout: a file that every torrc of ours includes (for private networks).")
     ] = None
     control_host: Annotated[str, keys.host("External: the host of the control and SOCKS ports.")] = "127.0.0.1"
     control_port: Annotated[int, keys.port("External: the control port.")] = 9051

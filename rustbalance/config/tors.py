@@ -12,6 +12,8 @@ from rustbalance.config.draft import Draft
 CONTROL = ("tor.standby_control_port", "tor.standby_control_socket")
 SOCKS = "tor.standby_socks_port"
 MODE = "tor.standby_mode"
+#: What is for Tors that are children of ours: all managed ones, and the scout.
+CHILDREN = ("tor.binary", "tor.torrc_include")
 
 
 def fill_in_tors(draft: Draft) -> None:
@@ -34,6 +36,17 @@ def _managed(draft: Draft) -> bool:
 
 def _mesh_over_tor(draft: Draft) -> bool:
     return draft.values.get("coordination.mode") == "tor" and "coordination.cluster_token" in draft.held
+
+
+def has_children(draft: Draft) -> bool:
+    """Say whether any Tor of the node is a child of ours; where it cannot be told, yes."""
+    return draft.values.get("tor.mode") != "external" or draft.values.get("tor.scout") is not False
+
+
+def _only_for_children(draft: Draft) -> None:
+    for name in CHILDREN:
+        if name in draft.given and not has_children(draft):
+            draft.complain(name, 'has a meaning only with tor.mode = "managed" or tor.scout = true; leave it out')
 
 
 def _scout_for_the_mesh(draft: Draft) -> None:
@@ -77,4 +90,9 @@ def _ports_differ(draft: Draft) -> None:
         seen.setdefault(port, name)
 
 
-TOR_CHECKS: tuple[Callable[[Draft], None], ...] = (_scout_for_the_mesh, _standby_ports, _ports_differ)
+TOR_CHECKS: tuple[Callable[[Draft], None], ...] = (
+    _only_for_children,
+    _scout_for_the_mesh,
+    _standby_ports,
+    _ports_differ,
+)

@@ -49,3 +49,13 @@ class ScoutTests(SynchronousTestCase):
     def test_alone(self) -> None:
         """A node without others, or with another carrier, needs none."""
         self.assertEqual(checked(target=TARGET, tor={"scout": False}), [])
+
+    def test_keys_of_children(self) -> None:
+        """The scout is a child of ours beside external Tors as well: it takes what is for children."""
+        keys = {"binary": "tor", "torrc_include": "x"}
+        self.assertEqual(with_tor(**keys, scout=True), [])
+        said = with_tor(**keys)
+        self.assertEqual(len(said), 2)
+        for name, complaint in zip(("tor.binary", "tor.torrc_include"), said, strict=True):
+            self.assertIn(name, complaint)
+            self.assertIn("tor.scout = true", complaint)

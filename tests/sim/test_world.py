@@ -1,6 +1,10 @@
 """Simulated clusters in any weather: a sample of what C{make sim-all} runs."""
 
+import os
+import subprocess
+import sys
 from contextlib import AbstractContextManager
+from pathlib import Path
 from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -43,6 +47,23 @@ class WeatherTests(SynchronousTestCase):
         self.assertEqual(one, two)
         self.assertEqual(first.agenda.digest, second.agenda.digest)
         self.assertNotEqual(first.agenda.digest, live_through(5).agenda.digest)
+
+    def test_same_seed_in_another_process(self) -> None:
+        """What C{make sim} tells does not depend on the order of sets, which differs from process to process."""
+        stories = [
+            subprocess.run(
+                [sys.executable, "-m", "tests.sim.run", "--seed", "8", "--nodes", "5"],
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+            for seed in ("1", "2")
+        ]
+        self.assertEqual([story.returncode for story in stories], [0, 0])
+        self.assertEqual(stories[0].stdout, stories[1].stdout)
+        self.assertIn(b"becomes publisher", stories[0].stdout)
 
     def test_time_that_does_not_pass(self) -> None:
         """A timer that sets itself for now is found out."""

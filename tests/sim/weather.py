@@ -21,7 +21,11 @@ SETTLING = 25.0
 STORM_SETTINGS = ClusterSettings(points_lifetime=10.0)
 """An hour is too long for a short story."""
 REFRESH = 40.0
-"""So are ten minutes: what a publisher that died at once has put over the union is replaced with the next refresh."""
+"""
+So are ten minutes: what a publisher that died at once has put over the union is replaced with the next refresh, since
+nobody else knows of it. (Real nodes ask the directories a minute after each publish, ``publishing/verification.py``;
+these do not.)
+"""
 
 
 class Weather:
@@ -46,7 +50,13 @@ class Weather:
         self._world.agenda.after(5.0 + 10.0 * self._random.random(), self._next)
 
     def end(self) -> None:
-        """Mend everything; fewer than half of the nodes may stay dead, and not all that know who is in the cluster."""
+        """
+        Mend everything; fewer than half of the nodes may stay dead, and not all that know who is in the cluster.
+
+        Whoever has lost more than half of the others publishes nothing for ``isolation_patience``, which is longer than
+        this calm lasts; ``test_scenarios.py`` waits for it. And nobody can find members whose names are on no disk that
+        runs. Clocks are right to a second: beyond ``CLOCK_TOLERANCE`` nodes do not hear each other, as they should not.
+        """
         world, random = self._world, self._random
         self._over = True
         world.network.fair()

@@ -83,7 +83,7 @@ class World:
         forgotten the other, and that one has never heard of it; this operator does neither.
         """
         kept = subject.disk.state
-        if kept is None or kept.forgotten or node.name not in {record.id for record in kept.records}:
+        if kept is None or node.name not in {record.id for record in kept.records}:
             return
         record = node.core._parts.table.get(subject.name)
         assert record is not None

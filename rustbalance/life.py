@@ -1,7 +1,8 @@
 """
 How parts of the daemon start, repeat, and stop.
 
-Owns: ordered services, periodic jobs that survive their own errors, coroutines that cannot be forgotten, deadlines.
+Owns: ordered services, periodic jobs that survive their own errors, coroutines that cannot be forgotten, deadlines,
+work in threads.
 In: a reactor and callables; out: Twisted services. Nothing here knows about Tor or HTTP.
 """
 
@@ -10,9 +11,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, TimeoutError, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -77,6 +79,49 @@ def attentively(seconds: float, reactor: IReactorTime, work: Deferred[T]) -> Def
     watching = deferred(watch())
     watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
     return work.addBoth(over)
+
+
+class InThread(Protocol):
+    """Runs a function where it does not hold up the event loop."""
+
+    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
+        """Return what ``function`` returns, or fail as it fails."""
+
+
+async def at_once(function: Callable[[], T], /) -> T:
+    """Run it here, where nobody waits for the event loop: an ``InThread`` for commands and tests."""
+    return function()
+
+
+def threads(reactor: Any) -> InThread:
+    """Return what runs functions in the reactor's threads, several at a time."""
+
+    def in_thread(function: Callable[[], T], /) -> Deferred[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function)
+
+    return in_thread
+
+
+class InTurn:
+    """
+    Runs functions in threads one after another, in the order in which it was asked, as writers of one file must run.
+
+    Cancelling a call ends the wait for it and nothing else: what was begun, or was to be, is done all the same.
+    """
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+        self._lock = DeferredLock()
+
+    def __call__(self, function: Callable[[], T], /) -> Deferred[T]:
+        """Return what ``function`` returns, or fail as it fails."""
+        told: Deferred[T] = Deferred()
+        deferred(self._run(function)).addCallbacks(told.callback, told.errback)
+        return told
+
+    async def _run(self, function: Callable[[], T]) -> T:
+        async with self._lock:
+            return await self._in_thread(function)
 
 
 class Alarm:

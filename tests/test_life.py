@@ -1,12 +1,32 @@
 """Tests for L{rustbalance.life}."""
 
+from collections.abc import Callable
+from threading import get_ident
+from typing import TypeVar
+
 from twisted.application.service import Service
+from twisted.internet import reactor  # noqa: TID251  (real threads)
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rustbalance.life import Alarm, OrderedServices, Periodic, Tasks, attentively, deferred, now, pause, within
+from rustbalance.life import (
+    Alarm,
+    InTurn,
+    OrderedServices,
+    Periodic,
+    Tasks,
+    at_once,
+    attentively,
+    deferred,
+    now,
+    pause,
+    threads,
+    within,
+)
+
+T = TypeVar("T")
 
 
 class Recorder(Service):
@@ -264,3 +284,59 @@ class AlarmTests(SynchronousTestCase):
         alarm.clear()
         clock.advance(5)
         self.assertEqual(rung, [3.0])
+
+
+class ThreadsTests(TestCase):
+    """Work that would hold up the event loop."""
+
+    async def test_another_thread(self) -> None:
+        """It runs somewhere else, and what it returns or raises comes back."""
+        in_thread = threads(reactor)
+        self.assertNotEqual(await in_thread(get_ident), get_ident())
+        self.assertEqual(await at_once(get_ident), get_ident())
+        with self.assertRaises(ZeroDivisionError):
+            await in_thread(lambda: 1 // 0)
+
+
+class InTurnTests(SynchronousTestCase):
+    """One piece of work after another."""
+
+    def setUp(self) -> None:
+        """Let each wait until it is told to go on."""
+        self.holds: list[Deferred[None]] = []
+        self.done: list[str] = []
+        self.in_turn = InTurn(self.slow)
+
+    async def slow(self, work: Callable[[], T], /) -> T:
+        """Wait, then work."""
+        self.holds.append(Deferred())
+        await self.holds[-1]
+        return work()
+
+    def work(self, name: str) -> Deferred[None]:
+        """Ask for something to be done."""
+        return self.in_turn(lambda: self.done.append(name))
+
+    def test_order(self) -> None:
+        """What was asked for later begins when what came before is over, however that went."""
+        first, second, third = self.work("a"), self.in_turn(lambda: 1 // 0), self.work("c")
+        for number, result in enumerate((first, second, third)):
+            self.assertEqual(len(self.holds), number + 1)
+            self.assertNoResult(result)
+            self.holds[number].callback(None)
+        self.successResultOf(first)
+        self.failureResultOf(second, ZeroDivisionError)
+        self.successResultOf(third)
+        self.assertEqual(self.done, ["a", "c"])
+
+    def test_cancelled(self) -> None:
+        """Who waits no longer is told so at once; the work is done all the same, and in its place."""
+        first, second, third = self.work("a"), self.in_turn(lambda: 1 // 0), self.work("c")
+        for given_up in (first, second):
+            given_up.cancel()
+            self.failureResultOf(given_up, CancelledError)
+        for number in range(3):
+            self.assertEqual(len(self.holds), number + 1)
+            self.holds[number].callback(None)
+        self.successResultOf(third)
+        self.assertEqual(self.done, ["a", "c"])

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
-
 from rustbalance.cluster.keys import Accepted, KeyRing, NodeKey, TokenKeys
 from rustbalance.coordination.carriers import Choice, make
 from rustbalance.coordination.conversation import Conversation
 from rustbalance.coordination.service import Coordination
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.life import now as read_clocks
+from rustbalance.life import threads
 from rustbalance.moment import Moment
 from rustbalance.publishing.publisher import Publisher
 from rustbalance.secrets import Secret
@@ -68,13 +66,9 @@ def coordination(
     :raises rustbalance.cluster.keys.InvalidToken: as ``key_ring``.
     :raises Exception: as ``carriers.make``.
     """
-
-    def in_thread(work: Callable[[], None]) -> Deferred[None]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
     conversation = None
     if mesh is not None:
         ring = key_ring(mesh.tokens)
         carrier = make(mesh.carrier, scout, reactor, random_bytes)
         conversation = Conversation(carrier, ring, node_key, settings, clocks, random_bytes)
-    return Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks, in_thread)
+    return Coordination(settings, node_key, publisher, conversation, reactor, random_bytes, clocks, threads(reactor))

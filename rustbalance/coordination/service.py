@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, LogLevel
 
@@ -32,15 +32,15 @@ from rustbalance.cluster.messages import IntroPoints, Message, NodeId, NodeRecor
 from rustbalance.cluster.parts import CannotForget
 from rustbalance.cluster.points import encode_points
 from rustbalance.cluster.records import sign_record
+from rustbalance.coordination.cluster_file import ClusterFile
 from rustbalance.coordination.conversation import Conversation, is_genuine
 from rustbalance.coordination.offers import OfferReader
-from rustbalance.coordination.performing import LAST_WRITE, Performer
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
 from rustbalance.coordination.standing import Standing
-from rustbalance.coordination.state_file import InThread, StateFile
+from rustbalance.coordination.write_ahead import LAST_WRITE, WriteAhead
+from rustbalance.life import InThread, at_once, within
 from rustbalance.life import now as read_clocks
-from rustbalance.life import within
 from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
@@ -76,7 +76,7 @@ class Coordination(Service):
         reactor: Any,
         random_bytes: Callable[[int], bytes],
         clocks: Callable[[], Moment] = read_clocks,
-        in_thread: InThread = maybeDeferred,
+        in_thread: InThread = at_once,
     ) -> None:
         self.setName("coordination")
         self.outside: Callable[[], bool] = lambda: False
@@ -93,19 +93,19 @@ class Coordination(Service):
         self._reactor = reactor
         self._random_bytes = random_bytes
         self._now = clocks
-        self._file = StateFile(settings.directory / STATE, in_thread)
+        self._file = ClusterFile(settings.directory / STATE, in_thread)
         self._core: ClusterCore | None = None
         self._membership = MembersChanged(())
         self._began = 0.0
         self._points: dict[str, IntroPoints] = {}
-        self._performer = Performer(self._file.keep, self._perform)
+        self._write_ahead = WriteAhead(self._file.keep, self._perform)
         self._timer: IDelayedCall | None = None
         self._offers = OfferReader()
         publisher.join(self)
         if conversation is not None:
             conversation.carrier.moved = lambda address: self._look()
             conversation.hear = self._hear
-            conversation.introduction = lambda: None if self._performer.writing else self.record
+            conversation.introduction = lambda: None if self._write_ahead.writing else self.record
 
     def startService(self) -> None:
         """Take part."""
@@ -134,7 +134,7 @@ class Coordination(Service):
             self._do(self._core.stop(self._now()))
             self._core = None
         self._disarm()
-        idle = within(LAST_WRITE, self._reactor, self._performer.when_idle())
+        idle = within(LAST_WRITE, self._reactor, self._write_ahead.when_idle())
         return idle.addBoth(lambda _: self._fall_silent())
 
     def _fall_silent(self) -> Deferred[None]:
@@ -254,7 +254,7 @@ class Coordination(Service):
 
     def _do(self, commands: Sequence[Command]) -> None:
         """Perform commands, after those that are being performed; then set the timer."""
-        self._performer.do(commands)
+        self._write_ahead.do(commands)
         self._arm()
 
     def _perform(self, command: Command) -> None:

@@ -26,7 +26,7 @@ from rustbalance.cluster.keys import KeyRing, NodeKey, Purpose
 from rustbalance.cluster.messages import JoinRequest, JoinResponse, NodeRecord, Ticket
 from rustbalance.cluster.refusals import Refused
 from rustbalance.joining.asking import Asking, NotTaken
-from rustbalance.joining.records import Joining, StateFile
+from rustbalance.joining.records import JoinFile, Joining
 from rustbalance.life import Tasks, pause, within
 from rustbalance.moment import Moment
 from rustbalance.proxy.socks import SocksAddress, SocksEndpoint, SocksFailure
@@ -82,7 +82,7 @@ class Joiner(Service):
     def __init__(
         self,
         newcomer: Newcomer,
-        store: StateFile[Joining],
+        store: JoinFile[Joining],
         own_record: Callable[[Ticket, str | None], NodeRecord | None],
         socks: Callable[[], SocksAddress | None],
         joined: Callable[[JoinResponse], None],
@@ -186,7 +186,7 @@ class Joiner(Service):
         response = open_response(frame, self._newcomer.ring, nonce, self._now())
         if response.record.public_key == self._newcomer.node_key.public:
             raise NotYet("the request came back to this node itself")
-        self._accept(state, response, wants_tunnel=wants_tunnel)
+        await self._accept(state, response, wants_tunnel=wants_tunnel)
 
     async def _exchange(self, proxy: SocksAddress, body: bytes) -> bytes:
         """Send the body over circuits that nothing else uses; return what comes back."""
@@ -197,19 +197,19 @@ class Joiner(Service):
         await endpoint.connect(Factory.forProtocol(lambda: asking))
         return await asking.let_in
 
-    def _accept(self, state: Joining, response: JoinResponse, *, wants_tunnel: bool) -> None:
+    async def _accept(self, state: Joining, response: JoinResponse, *, wants_tunnel: bool) -> None:
         if wants_tunnel:
             if response.tunnel_ip is None:
                 raise NotYet(f"{response.record.id} gives no addresses inside the tunnel")
-            self._keep(msgspec.structs.replace(state, tunnel_ip=response.tunnel_ip))
+            await self._keep(msgspec.structs.replace(state, tunnel_ip=response.tunnel_ip))
             return
         self._joined(response)
-        self._keep(msgspec.structs.replace(state, joined_at=self._now().wall, members=response.records))
+        await self._keep(msgspec.structs.replace(state, joined_at=self._now().wall, members=response.records))
         self._trouble = None
         self.log.info("Joined: {node} has let us in", node=response.record.id)
 
-    def _keep(self, state: Joining) -> None:
-        self._store.write(state)
+    async def _keep(self, state: Joining) -> None:
+        await self._store.keep(state)
         self._state = state
 
     def _note(self, trouble: str) -> None:

@@ -5,19 +5,21 @@ Owns: the place where requests to join arrive among those of visitors. In: reque
 or the one page that whatever is wrong gets. What is decided is ``endpoint.py``'s.
 
 Every request under the reserved prefix is treated alike, whatever its method and whether it knows the secret or not, so
-that nobody learns from the answer, or from when it comes, which part was wrong.
+that nobody learns from the answer, or from when it comes, which part was wrong. Who knows the secret may wait: requests
+are decided one after another, each when the disk holds what the one before has changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.logger import Logger
 
 from rustbalance.cluster.join_frames import LARGEST_REQUEST
 from rustbalance.cluster.messages import NodeRecord
 from rustbalance.joining.endpoint import Denied, JoinEndpoint, View
-from rustbalance.joining.records import Ledger, StateDamaged, StateFile
+from rustbalance.joining.records import JoinFile, Ledger, StateDamaged
 from rustbalance.moment import Moment
 from rustbalance.proxy.pages import PAGES, BodyWanted, LocalAnswer
 from rustbalance.proxy.request import RequestHead
@@ -43,7 +45,7 @@ class JoinIntercept:
         self,
         secret: Secret,
         endpoint: JoinEndpoint,
-        store: StateFile[Ledger],
+        store: JoinFile[Ledger],
         view: Callable[[], View | None],
         admit: Callable[[NodeRecord], None],
         now: Callable[[], Moment],
@@ -56,6 +58,7 @@ class JoinIntercept:
         self._admit = admit
         self._now = now
         self._ledger = self._remember()
+        self._turn = DeferredLock()
 
     def __call__(self, request: RequestHead) -> BodyWanted | None:
         """Take what is under the reserved prefix, and leave the rest."""
@@ -63,25 +66,30 @@ class JoinIntercept:
             return None
         return BodyWanted(LARGEST_REQUEST, partial(self._answer, request))
 
-    def _answer(self, request: RequestHead, body: bytes | None) -> LocalAnswer:
+    def _answer(self, request: RequestHead, body: bytes | None) -> LocalAnswer | Coroutine[Any, Any, LocalAnswer]:
         knows_secret = self._secret == request.target.removeprefix(PREFIX) and request.target.startswith(PREFIX)
-        view = self._view()
-        if not knows_secret or request.method != b"POST" or not body or view is None or self._ledger is None:
-            return NOT_FOUND
+        return NOT_FOUND if not knows_secret or request.method != b"POST" or not body else self._take(body)
+
+    async def _take(self, body: bytes) -> LocalAnswer:
         try:
-            return LocalAnswer(200, b"OK", _FIELDS, self._decide(body, view, self._ledger))
+            async with self._turn:
+                view, ledger = self._view(), self._ledger
+                if view is not None and ledger is not None:
+                    return LocalAnswer(200, b"OK", _FIELDS, await self._decide(body, view, ledger))
         except Denied as denied:
             if denied.sender is not None:
                 reason = denied.reason
                 self.log.warn("Node {node} was not let in: {reason}", node=denied.sender, reason=reason)
         except OSError as error:
             self.log.error("Nobody can join: {path}: {error}", path=self._store.path, error=error.strerror)
+        except CancelledError:
+            self.log.error("Nobody can join: {path} is not written in time", path=self._store.path)
         return NOT_FOUND
 
-    def _decide(self, body: bytes, view: View, ledger: Ledger) -> bytes:
+    async def _decide(self, body: bytes, view: View, ledger: Ledger) -> bytes:
         """Decide, remember, admit, and only then answer."""
         answer = self._endpoint.decide(body, view, ledger, self._now())
-        self._store.write(answer.ledger)
+        await self._store.keep(answer.ledger)
         self._ledger = answer.ledger
         if answer.admitted is not None:
             self.log.info("Node {node} has joined", node=answer.admitted.id)

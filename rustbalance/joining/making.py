@@ -16,8 +16,9 @@ from rustbalance.cluster.records import is_bound
 from rustbalance.joining.client import Joiner, Newcomer, Timing
 from rustbalance.joining.endpoint import JoinEndpoint, View
 from rustbalance.joining.intercept import JoinIntercept
-from rustbalance.joining.records import JOINING, LEDGER, Joining, Ledger, StateDamaged, StateFile
+from rustbalance.joining.records import JOINING, LEDGER, JoinFile, Joining, Ledger, StateDamaged
 from rustbalance.life import now as read_clocks
+from rustbalance.life import threads
 from rustbalance.mesh.tunnel_addresses import TunnelNetwork
 from rustbalance.moment import Moment
 from rustbalance.proxy.socks import SocksAddress
@@ -79,7 +80,7 @@ def remembered(directory: Path, node_public_key: bytes) -> Joining | None:
 
     :raises rustbalance.joining.records.StateDamaged: that cannot be told, or the node has another key now.
     """
-    state = StateFile(directory / JOINING, Joining).read()
+    state = JoinFile(directory / JOINING, Joining).read()
     if state is not None and not is_bound(state.ticket.public_key, state.binding, node_public_key):
         raise StateDamaged(
             f"{directory / JOINING} was made for another node key: put that one back, or join again with a new bundle"
@@ -116,7 +117,7 @@ class Door:
             Newcomer(
                 settings.host, settings.secret, ring, node_key, settings.node, random_bytes(BOOT), settings.tunnel
             ),
-            StateFile(settings.directory / JOINING, Joining),
+            JoinFile(settings.directory / JOINING, Joining, threads(reactor)),
             self._own_record,
             socks,
             self._joined,
@@ -128,7 +129,7 @@ class Door:
         self.intercept = JoinIntercept(
             settings.secret,
             JoinEndpoint(ring, node_key, random_bytes(BOOT), random_bytes, settings.network),
-            StateFile(settings.directory / LEDGER, Ledger),
+            JoinFile(settings.directory / LEDGER, Ledger, threads(reactor)),
             self._view,
             cluster.admit,
             clocks,

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from rustbalance.cluster.messages import Identifier, NodeRecord, PublicKey, Ticket
 from rustbalance.files import write_atomically
+from rustbalance.life import InThread, InTurn, at_once
 
 LEDGER, JOINING = "joins.json", "joining.json"
 """Names of the files in ``state_dir``."""
@@ -84,12 +86,13 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
 Value = TypeVar("Value", Ledger, Joining)
 
 
-class StateFile(Generic[Value]):
-    """One value in a file of mode 0600, always whole."""
+class JoinFile(Generic[Value]):
+    """One value in a file of mode 0600, always whole. What is kept while others wait is written ``in_thread``."""
 
-    def __init__(self, path: Path, kind: type[Value]) -> None:
+    def __init__(self, path: Path, kind: type[Value], in_thread: InThread = at_once) -> None:
         self.path = path
         self._decoder: msgspec.json.Decoder[Value] = msgspec.json.Decoder(kind)
+        self._in_turn = InTurn(in_thread)
 
     def read(self) -> Value | None:
         """
@@ -109,3 +112,11 @@ class StateFile(Generic[Value]):
     def write(self, value: Value) -> None:
         """Replace it; it is on the disk when this returns."""
         write_atomically(self.path, msgspec.json.encode(value))
+
+    def keep(self, value: Value) -> Deferred[None]:
+        """
+        Replace it after what is being written; fires when it is on the disk, or fails with ``OSError``.
+
+        Cancelling ends the wait only: the value may be on the disk afterwards, and nothing older will be.
+        """
+        return self._in_turn(lambda: self.write(value))

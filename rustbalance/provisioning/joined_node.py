@@ -16,7 +16,7 @@ from rustbalance.cluster.messages import NODE_ID, NodeRecord
 from rustbalance.cluster.records import bind
 from rustbalance.config.writing import Value
 from rustbalance.files import private_directory
-from rustbalance.joining.records import JOINING, Joining, StateFile
+from rustbalance.joining.records import JOINING, JoinFile, Joining
 from rustbalance.onion.keys import InvalidKey, MasterKey
 from rustbalance.provisioning import node_files
 from rustbalance.provisioning.new_bundle import JOIN_SECRET, MASTER_KEY, TICKET_KEY, TOKEN
@@ -66,7 +66,7 @@ def _write(directory: Path, bundle: Bundle, settings: dict[str, Value], shared: 
     def write_joining() -> None:
         binding = bind(ticket_key, _node_public_key(directory))
         joining = Joining(ticket=facts.ticket, binding=binding, records=facts.records)
-        StateFile(private_directory(directory / node_files.STATE) / JOINING, Joining).write(joining)
+        JoinFile(private_directory(directory / node_files.STATE) / JOINING, Joining).write(joining)
 
     try:
         return write_node(directory, settings, _master_key(bundle), shared, write_joining)

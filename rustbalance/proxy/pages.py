@@ -7,8 +7,9 @@ The pages are the same on every node and say nothing about us, the target or wha
 version, no date, no address.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from rustbalance.proxy.request import RequestHead
 from rustbalance.proxy.reserved import is_reserved
@@ -50,11 +51,12 @@ class BodyWanted:
     """
     An answer that needs the body first, of at most ``limit`` bytes.
 
-    ``answer`` is called with it once, or with None when it is longer, broken off, too slow or malformed.
+    ``answer`` is called with it once, or with None when it is longer, broken off, too slow or malformed. An answer that
+    takes a while has as long as the body had, and is cancelled then: it answers all the same, at once.
     """
 
     limit: int
-    answer: Callable[[bytes | None], LocalAnswer]
+    answer: Callable[[bytes | None], LocalAnswer | Coroutine[Any, Any, LocalAnswer]]
 
 
 #: Looks at a request before anything is sent to the target; an answer, at once or after the body, ends it here.

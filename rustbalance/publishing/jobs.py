@@ -12,6 +12,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.logger import Logger
 
+from rustbalance.life import InThread
 from rustbalance.moment import Moment
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.inner import InnerLayer
@@ -23,7 +24,7 @@ from rustbalance.publishing.builder import Builder, Built
 from rustbalance.publishing.commands import Post, Raise
 from rustbalance.publishing.offers import Offers, expiry
 from rustbalance.publishing.report import Points
-from rustbalance.publishing.ring_source import InThread, RingSource
+from rustbalance.publishing.ring_source import RingSource
 from rustbalance.publishing.schedule import Schedule
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.uploads import Uploads

@@ -8,13 +8,12 @@ commands are performed and what comes of them is told back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger, LogLevel
 
-from rustbalance.life import Alarm, Tasks
+from rustbalance.life import Alarm, InThread, Tasks, threads
 from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
 from rustbalance.onion.inner import InnerLayer
@@ -30,7 +29,7 @@ from rustbalance.publishing.jobs import Cluster, Command, Jobs
 from rustbalance.publishing.offers import Offers
 from rustbalance.publishing.outlook import Outlook
 from rustbalance.publishing.reader import Circumstances, Reader, Readers
-from rustbalance.publishing.ring_source import InThread, RingSource
+from rustbalance.publishing.ring_source import RingSource
 from rustbalance.publishing.schedule import Answer, Publish, Read, Redirect, Schedule, Warn
 from rustbalance.publishing.settings import PublishSettings
 from rustbalance.publishing.track import Progress
@@ -40,8 +39,6 @@ from rustbalance.tor.control import TorControl
 from rustbalance.tor.events import ConsensusArrived, Event
 from rustbalance.tor.instance import TorInstance
 from rustbalance.tor.pair import TorPair
-
-T = TypeVar("T")
 
 
 class Publisher(Service):
@@ -74,7 +71,7 @@ class Publisher(Service):
         self._active: TorInstance | None = None
         self._address = key.address
         self._reactor = reactor
-        in_thread = in_thread or self._in_pool
+        in_thread = in_thread or threads(reactor)
         self._random_bytes = random_bytes
         self._now = clocks
         self._store = store
@@ -290,10 +287,6 @@ class Publisher(Service):
 
     def _planned(self, plan: PublicationPlan) -> None:
         self._do(self._schedule.plan(plan, self._now()))
-
-    async def _in_pool(self, function: Callable[[], T]) -> T:
-        result: T = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function)
-        return result
 
     def _uniform(self) -> float:
         return int.from_bytes(self._random_bytes(4)) / 2**32

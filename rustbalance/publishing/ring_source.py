@@ -5,28 +5,19 @@ Owns: the current ``PublicationPlan``, and when to make a new one. In: a control
 has come; out: plans, to a callback. The texts are megabytes on the real network, so they are read in a thread.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from rustbalance.life import within
+from rustbalance.life import InThread, within
 from rustbalance.onion.consensus import Consensus, parse_consensus, parse_microdescriptors
 from rustbalance.onion.plan import PublicationPlan, plan_publication
 from rustbalance.tor.backoff import Backoff
 from rustbalance.tor.replies import Setting
-
-T = TypeVar("T")
-
-
-class InThread(Protocol):
-    """Runs a function where it does not hold up the event loop."""
-
-    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
-        """Return what ``function`` returns, or fail as it fails."""
 
 
 class DirectorySource(Protocol):

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.conversation import is_genuine
-from rustbalance.coordination.performing import LAST_WRITE
+from rustbalance.coordination.write_ahead import LAST_WRITE
 from rustbalance.ops.verbs import NotDone
 from rustbalance.secrets import Secret
 from tests.coordination.memory import ClusterTestCase, MemoryCarrier

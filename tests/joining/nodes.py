@@ -10,7 +10,7 @@ from rustbalance.joining.client import Joiner, Timing
 from rustbalance.joining.client import Newcomer as Identity
 from rustbalance.joining.endpoint import View
 from rustbalance.joining.intercept import JoinIntercept
-from rustbalance.joining.records import JOINING, LEDGER, Joining, Ledger, StateFile
+from rustbalance.joining.records import JOINING, LEDGER, JoinFile, Joining, Ledger
 from rustbalance.mesh.tunnel_addresses import TunnelNetwork
 from rustbalance.moment import Moment
 from rustbalance.proxy.front import Front
@@ -29,7 +29,7 @@ class Gate:
     def __init__(self, case: "JoiningCase", network: TunnelNetwork | None, name: str = "a") -> None:
         self.path = folder()
         case.addCleanup(shutil.rmtree, self.path)
-        self.store = StateFile(self.path / LEDGER, Ledger)
+        self.store = JoinFile(self.path / LEDGER, Ledger)
         self.admitted: list[NodeRecord] = []
         self.view: View | None = VIEW
         self.now: Moment = NOW
@@ -84,7 +84,7 @@ class Trial:
         self.attempt = attempt
         self.path = folder()
         case.addCleanup(shutil.rmtree, self.path)
-        self.store = StateFile(self.path / JOINING, Joining)
+        self.store = JoinFile(self.path / JOINING, Joining)
         if pending:
             self.store.write(Joining(ticket=newcomer.ticket, binding=newcomer.binding))
         self.known = True

@@ -1,7 +1,12 @@
 """A newcomer that asks until somebody lets it in, through a real SOCKS server and a real front."""
 
-from rustbalance.joining.records import StateDamaged
-from rustbalance.life import pause
+from pathlib import Path
+from threading import get_ident
+
+from rustbalance.files import write_atomically
+from rustbalance.joining import records
+from rustbalance.joining.records import JoinFile, Joining, StateDamaged
+from rustbalance.life import pause, threads
 from rustbalance.mesh.tunnel_addresses import DEFAULT_NETWORK
 from tests.cluster.samples import KEYS, NOW, record
 from tests.joining.nodes import HOST, JoiningCase, Trial, _endpoint
@@ -31,6 +36,24 @@ class JoinerTests(JoiningCase):
         self.assertEqual((state.joined_at, state.members), (NOW.wall, (record("a"), record("b"))))
         self.assertIsNone(trial.joiner.problem())
         self.assertEqual(len(server.isolations), 1)
+
+    async def test_off_the_event_loop(self) -> None:
+        """What it remembers is written by another thread, before it takes itself for a member."""
+        _, address = self.way_to(self.member(self.gate()))
+        trial = self.joiner(Newcomer(), address)
+        trial.store = JoinFile(trial.store.path, Joining, threads(reactor))
+        trial.joiner = trial.open()
+        writers: list[tuple[int, bool]] = []
+
+        def note(path: Path, data: bytes) -> None:
+            if path == trial.store.path:
+                writers.append((get_ident(), trial.joiner.done))
+            write_atomically(path, data)
+
+        self.patch(records, "write_atomically", note)
+        await self.run_until_done(trial)
+        self.assertEqual([done for _, done in writers], [False])
+        self.assertNotIn(get_ident(), dict(writers))
 
     async def test_once(self) -> None:
         """After a restart there is nothing to do; nor is there for the first node of a cluster."""

@@ -1,18 +1,26 @@
 """POST /.rb/<join_secret> on a real front, asked by a raw client that says exactly what it is told."""
 
-from typing import Any
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from rustbalance.cluster.join_frames import LARGEST_REQUEST
-from rustbalance.joining.intercept import JoinIntercept
-from rustbalance.joining.records import Ledger
+from rustbalance.files import write_atomically
+from rustbalance.joining import records
+from rustbalance.joining.intercept import NOT_FOUND, JoinIntercept
+from rustbalance.joining.records import JoinFile, Ledger
+from rustbalance.life import threads
 from rustbalance.proxy.front import Front
 from rustbalance.proxy.pages import PAGES
 from tests.cluster.samples import NOW
 from tests.joining.nodes import HOST, Gate, JoiningCase
 from tests.joining.samples import SECRET, Newcomer, ticket
+from tests.proxy.wire import eventually, reactor
 
+T = TypeVar("T")
 PATH = b"/.rb/" + SECRET
 
 
@@ -177,3 +185,97 @@ class InterceptTests(JoiningCase):
         gate: Gate = self.gate()
         self.assertIsNone(gate.store.read())
         self.assertEqual(gate.intercept._ledger, Ledger())
+
+
+class DiskTests(JoiningCase):
+    """What has to be on the disk before it is answered is written where nobody waits for it."""
+
+    def hold(self, gate: Gate) -> list[Deferred[None]]:
+        """Let each write wait until its Deferred, in the list, fires; ``mend`` ends that."""
+        holds: list[Deferred[None]] = []
+        self.hangs = True
+
+        async def in_thread(work: Callable[[], T], /) -> T:
+            if self.hangs:
+                holds.append(Deferred())
+                await holds[-1]
+            return work()
+
+        gate.store = JoinFile(gate.store.path, Ledger, in_thread)
+        gate.intercept = gate.open()
+        return holds
+
+    def mend(self, holds: list[Deferred[None]]) -> None:
+        """Have the disk write what it was given."""
+        self.hangs = False
+        for each in holds:
+            each.callback(None)
+
+    async def test_off_the_event_loop(self) -> None:
+        """The ledger, with its two fsyncs, is written by another thread."""
+        gate, writers = self.gate(), list[int]()
+        gate.store = JoinFile(gate.store.path, Ledger, threads(reactor))
+        gate.intercept = gate.open()
+
+        def note(*arguments: Any) -> None:
+            writers.append(get_ident())
+            write_atomically(*arguments)
+
+        self.patch(records, "write_atomically", note)
+        self.assertEqual((await self.ask(self.member(gate), post(Newcomer().body())))[0], 200)
+        self.assertEqual(len(writers), 1)
+        self.assertNotIn(get_ident(), writers)
+
+    async def test_not_before_the_disk(self) -> None:
+        """Nothing is answered, and nobody admitted, as long as the disk does not hold it."""
+        gate = self.gate()
+        holds = self.hold(gate)
+        client = await self.connect(self.member(gate))
+        client.send(post(Newcomer().body()))
+        await eventually(lambda: holds, "a write")
+        self.assertEqual((client.data, gate.admitted), (b"", []))
+        holds[0].callback(None)
+        self.assertEqual((await client.response())[0], 200)
+        self.assertEqual([record.id for record in gate.admitted], ["new"])
+
+    async def test_two_in_flight(self) -> None:
+        """Two that come at once are both remembered; the same ticket is not good for both."""
+        gate = self.gate()
+        holds = self.hold(gate)
+        front = self.member(gate)
+        clients = []
+        for newcomer in (Newcomer(), Newcomer("late"), Newcomer("other", ticket("u"))):
+            clients.append(await self.connect(front))
+            clients[-1].send(post(newcomer.body()))
+            await eventually(lambda: holds, "a write")
+        self.assertEqual(len(holds), 1)
+        holds[0].callback(None)
+        await eventually(lambda: len(holds) == 2, "the other write")
+        holds[1].callback(None)
+        self.assertEqual([(await client.response())[0] for client in clients], [200, 404, 200])
+        ledger = gate.store.read()
+        assert ledger is not None
+        self.assertEqual([used.ticket for used in ledger.used], [ticket().public_key, ticket("u").public_key])
+
+    async def test_disk_that_hangs(self) -> None:
+        """Who knows the secret gets the one page after a while, others at once; it goes on when the disk does."""
+        gate = self.gate()
+        holds = self.hold(gate)
+        front = self.member(gate, head_timeout=0.3)
+        first, second = await self.connect(front), await self.connect(front)
+        for client, newcomer in ((first, Newcomer()), (second, Newcomer("other", ticket("u")))):
+            client.send(post(newcomer.body()))
+        await eventually(lambda: holds, "a write")
+        _, head, body = await self.ask(front, post(Newcomer("x").body(), b"/.rb/guess"))
+        self.assertEqual(head + body, NOT_FOUND.render(close=False))
+        self.assertEqual(first.data, b"")
+        for client in (first, second):
+            _, head, body = await client.response()
+            self.assertEqual(head + body, NOT_FOUND.render(close=False))
+        self.assertEqual((gate.admitted, len(holds)), ([], 1))
+        self.mend(holds)
+        self.assertEqual((await self.ask(front, post(Newcomer("other", ticket("u")).body())))[0], 200)
+        self.assertEqual([record.id for record in gate.admitted], ["other"])
+        ledger = gate.store.read()
+        assert ledger is not None
+        self.assertEqual(ledger, gate.intercept._ledger)

@@ -8,7 +8,7 @@ from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.messages import NodeRecord
 from rustbalance.cluster.records import bind, sign_record
 from rustbalance.joining.making import Door, JoinSettings, remembered
-from rustbalance.joining.records import JOINING, Joining, StateDamaged, StateFile
+from rustbalance.joining.records import JOINING, JoinFile, Joining, StateDamaged
 from rustbalance.life import now
 from rustbalance.mesh.tunnel_addresses import DEFAULT_NETWORK, TunnelNetwork
 from rustbalance.proxy.socks import SocksAddress
@@ -59,7 +59,7 @@ class DoorTests(JoiningCase):
         bundle, binding = cluster.came_with
         if bundle:
             joining = Joining(ticket=ticket(expires=now().wall + 3600), binding=binding)
-            StateFile(self.directory / JOINING, Joining).write(joining)
+            JoinFile(self.directory / JOINING, Joining).write(joining)
         settings = JoinSettings(cluster.name, HOST, self.directory, secret(), network, network is not None)
         door = Door(settings, RING, cluster.key, cluster, lambda: socks, reactor, os.urandom)
         self.addCleanup(door.joiner.stopService)

@@ -8,7 +8,7 @@ from rustbalance.cluster.bundle import Bundle
 from rustbalance.cluster.keys import NodeKey
 from rustbalance.cluster.records import is_bound
 from rustbalance.config import HostPort, load_config
-from rustbalance.joining.records import JOINING, Joining, StateFile
+from rustbalance.joining.records import JOINING, JoinFile, Joining
 from rustbalance.key_files import load_master_key
 from rustbalance.provisioning.joined_node import create_joined_node
 from rustbalance.provisioning.node_files import CannotMake
@@ -49,7 +49,7 @@ class JoinedNodeTests(BundleCase):
         bundle = self.bundle()
         made = create_joined_node(self.directory / "second", bundle)
         path = load_config(made.config).state_dir / JOINING
-        joining = StateFile(path, Joining).read()
+        joining = JoinFile(path, Joining).read()
         assert joining is not None
         self.assertEqual((joining.ticket, joining.joined_at), (bundle.facts.ticket, None))
         node_key = load_config(made.config).node.key
@@ -108,6 +108,6 @@ class JoinedNodeTests(BundleCase):
         create_joined_node(self.directory / "second", self.bundle())
         bundle = self.bundle(force=True)  # type: ignore[arg-type]
         made = create_joined_node(self.directory / "second", bundle, force=True)
-        joining = StateFile(made.config.parent / "state" / JOINING, Joining).read()
+        joining = JoinFile(made.config.parent / "state" / JOINING, Joining).read()
         assert joining is not None
         self.assertEqual(joining.ticket, bundle.facts.ticket)

@@ -1,5 +1,7 @@
 """Requests that are answered here after their body: on real sockets, in every way that a body can arrive or not."""
 
+from twisted.internet.defer import CancelledError, Deferred
+
 from rustbalance.life import pause
 from rustbalance.proxy.pages import PAGES, BodyWanted, LocalAnswer
 from rustbalance.proxy.request import RequestHead
@@ -121,4 +123,56 @@ class CollectingTests(ProxyCase):
         self.bodies = None  # type: ignore[assignment]
         client = await self.visit(get("/here"))
         await client.closed()
-        self.assertTrue(self.flushLoggedErrors(AttributeError))
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError, TypeError)), 2)
+
+    async def test_answer_that_takes_a_while(self) -> None:
+        """Nothing on the connection overtakes an answer that is waited for; the next request follows it."""
+        gate, page = Deferred[None](), self.answer
+
+        async def later(body: bytes | None) -> LocalAnswer:
+            self.bodies.append(body)
+            await gate
+            return page
+
+        self.patch(self, "take", later)
+        client = await self.visit(get("/here", "Content-Length: 3", method="POST") + b"abc" + get("/page"))
+        self.assertEqual(self.bodies, [b"abc"])
+        self.assertNoResult(gate)
+        gate.callback(None)
+        self.assertEqual([(await client.response())[2] for _ in range(2)], [b"taken", b"hello"])
+
+    async def test_answer_that_takes_too_long(self) -> None:
+        """What an answer waits for has a deadline: it is told, and answers without; or the connection ends."""
+
+        async def stuck(body: bytes | None) -> LocalAnswer:
+            try:
+                await Deferred[None]()
+            except CancelledError:
+                if body == b"abc":
+                    return PAGES[404]
+                raise
+            raise AssertionError
+
+        self.patch(self, "take", stuck)
+        client = await self.visit(get("/here", "Content-Length: 3", method="POST") + b"abc")
+        self.assertEqual((await client.response())[0], 404)
+        client = await self.visit(get("/here", "Content-Length: 3", method="POST") + b"xyz")
+        await client.closed()
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
+
+    async def test_gone_before_the_answer(self) -> None:
+        """Who goes away while it is waited for is told nothing; what it is about is done all the same."""
+        gate, done = Deferred[None](), list[bytes | None]()
+
+        async def later(body: bytes | None) -> LocalAnswer:
+            await gate
+            done.append(body)
+            return self.answer
+
+        self.patch(self, "take", later)
+        client = await self.visit(get("/here", "Content-Length: 3", method="POST") + b"abc")
+        client.transport.abortConnection()
+        await client.closed()
+        await pause(reactor, 0.02)
+        gate.callback(None)
+        self.assertEqual(done, [b"abc"])

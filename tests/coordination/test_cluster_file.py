@@ -1,9 +1,10 @@
-"""Tests for L{rustbalance.coordination.state_file}."""
+"""Tests for L{rustbalance.coordination.cluster_file}."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
@@ -11,20 +12,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.cluster.commands import PersistedState
 from rustbalance.cluster.messages import Forgotten, NodeRecord
-from rustbalance.coordination.state_file import StateFile
+from rustbalance.coordination.cluster_file import ClusterFile
 
+T = TypeVar("T")
 RECORD = NodeRecord("beta", b"k" * 32, 7, 100, ("direct:10.0.0.2:7",), b"s" * 64, b"b" * 16)
 STATE = PersistedState(3, 1 << 40, 9, (RECORD,), ("beta",), {"ab" * 32: 123}, (Forgotten(RECORD, 1_700_000_000),))
 
 
-class StateFileTests(SynchronousTestCase):
-    """L{StateFile} brings a state over a restart."""
+class ClusterFileTests(SynchronousTestCase):
+    """L{ClusterFile} brings a state over a restart."""
 
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory)
         self.path = self.directory / "cluster.json"
-        self.file = StateFile(self.path)
+        self.file = ClusterFile(self.path)
 
     def test_first_start(self) -> None:
         """There is nothing yet."""
@@ -33,7 +35,7 @@ class StateFileTests(SynchronousTestCase):
     def test_kept(self) -> None:
         """All of it is there again, records byte by byte; others cannot read it."""
         self.successResultOf(self.file.keep(STATE))
-        self.assertEqual(StateFile(self.path).load(), STATE)
+        self.assertEqual(ClusterFile(self.path).load(), STATE)
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
     def test_damaged(self) -> None:
@@ -53,17 +55,18 @@ class StateFileTests(SynchronousTestCase):
 
     def test_slow_disk(self) -> None:
         """The caller goes on while the file is being written."""
-        work: list[Callable[[], None]] = []
+        work: list[Callable[[], object]] = []
         done: Deferred[None] = Deferred()
 
-        def in_thread(function: Callable[[], None]) -> Deferred[None]:
+        async def in_thread(function: Callable[[], T], /) -> T:
             work.append(function)
-            return done
+            await done
+            return function()
 
-        writing = StateFile(self.path, in_thread).keep(STATE)
+        writing = ClusterFile(self.path, in_thread).keep(STATE)
         self.assertNoResult(writing)
         self.assertFalse(self.path.exists())
-        work[0]()
+        self.assertEqual(len(work), 1)
         done.callback(None)
         self.successResultOf(writing)
         self.assertEqual(self.file.load(), STATE)

@@ -4,23 +4,18 @@ What the cluster's core finds again after a restart.
 Owns: the file that holds it. In: ``PersistedState``; out: the same. It is JSON; nothing in it is secret.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from rustbalance.cluster.commands import PersistedState
 from rustbalance.files import write_atomically
-
-InThread: TypeAlias = Callable[[Callable[[], None]], Deferred[None]]
-"""Runs a function where it does not hold up the event loop."""
+from rustbalance.life import InThread, at_once, deferred
 
 
-class StateFile:
+class ClusterFile:
     """
     The state in the file ``path``. Writing it takes two fsyncs, which happen ``in_thread``.
 
@@ -30,7 +25,7 @@ class StateFile:
 
     log = Logger()
 
-    def __init__(self, path: Path, in_thread: InThread = maybeDeferred) -> None:
+    def __init__(self, path: Path, in_thread: InThread = at_once) -> None:
         self._path = path
         self._in_thread = in_thread
         self.problem: str | None = None
@@ -58,17 +53,17 @@ class StateFile:
 
         A disk that takes nothing is no reason to leave the others alone: it becomes a ``problem``.
         """
-        data = msgspec.json.encode(state) + b"\n"
-        writing: Deferred[None] = self._in_thread(lambda: write_atomically(self._path, data))
-        return writing.addCallbacks(self._kept, self._not_kept)
+        return deferred(self._keep(msgspec.json.encode(state) + b"\n"))
 
-    def _kept(self, _: None) -> None:
-        self.problem = None
+    async def _keep(self, data: bytes) -> None:
+        try:
+            await self._in_thread(lambda: write_atomically(self._path, data))
+        except OSError as error:
+            self._not_kept(error)
+        else:
+            self.problem = None
 
-    def _not_kept(self, failure: Failure) -> None:
-        error = failure.value
-        if not isinstance(error, OSError):
-            failure.raiseException()
+    def _not_kept(self, error: OSError) -> None:
         if self.problem is None:
             self.log.error("{path} cannot be written: {error}", path=str(self._path), error=error.strerror)
         self.problem = f"the state of the cluster cannot be kept: {error.strerror}"

@@ -20,7 +20,7 @@ LAST_WRITE = 2.0
 """Seconds that a node which stops waits for its disk; there is more to end than that."""
 
 
-class Performer:
+class WriteAhead:
     """
     Performs commands by calling ``perform``, whose errors are logged and go no further.
 

@@ -166,6 +166,7 @@ class WireguardCarrier(Carrier):
     def settle(self, tunnel_ip: str) -> None:
         """Take this address at once: nobody knows of another one of ours yet."""
         self._own = replace(self._own, tunnel_ip=ip_address(tunnel_ip))
+        self.moved(f"{self.scheme}:{self._own}")
         if self.running:
             self._choose()
             self._keeper.look()

@@ -201,11 +201,13 @@ class WireguardCarrierTests(TestCase):
         self.assertEqual(a.address.tunnel_ip, NETWORK[1])
 
     async def test_settled(self) -> None:
-        """The address that a member keeps for us is taken at once, by the interface too."""
+        """The address that a member keeps for us is taken at once, by the interface too, and has to be in our record."""
         a = self.machine(1)
+        moved: list[str] = []
+        a.carrier.moved = moved.append
         await until(lambda: bool(a.tools.devices))
         a.carrier.settle(str(NETWORK[9]))
-        self.assertEqual(a.address.tunnel_ip, NETWORK[9])
+        self.assertEqual((a.address.tunnel_ip, moved), (NETWORK[9], [a.carrier.address]))
         await until(lambda: a.tools.devices["lo"].addresses == {str(NETWORK[9])} if a.tools.devices else False)
 
     async def test_names(self) -> None:

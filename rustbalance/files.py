@@ -34,12 +34,13 @@ def private_directory(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o600) -> Iterator[int]:
+def replacing(path: Path, mode: int = 0o600, *, durable: bool = True) -> Iterator[int]:
     """
     Yield the descriptor of a new file that takes the place of ``path`` when the block ends well.
 
     The file is fsynced, renamed and its directory fsynced; when the block raises, nothing has happened. There is one
-    writer of a file at a time: what a killed one left half-written is thrown away by the next.
+    writer of a file at a time: what a killed one left half-written is thrown away by the next. What means nothing after
+    the machine has stood still need not be ``durable``: then nothing is fsynced.
     """
     temporary = path.with_name(f".{path.name}.new")
     with suppress(FileNotFoundError):
@@ -49,7 +50,8 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[int]:
     try:
         os.fchmod(descriptor, mode)
         yield descriptor
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -57,13 +59,29 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[int]:
         raise
     finally:
         os.close(descriptor)
-    _sync_directory(path.parent)
+    if durable:
+        _sync_directory(path.parent)
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace the contents of ``path`` by ``data``, durably and in one step."""
-    with replacing(path, mode) as descriptor:
+def write_atomically(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Replace the contents of ``path`` by ``data`` in one step, and durably, which takes two fsyncs."""
+    with replacing(path, mode, durable=durable) as descriptor:
         write_all(lambda rest: os.write(descriptor, rest), data)
+
+
+def ensure_contents(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write ``data`` as ``write_atomically`` does, unless just that is there already: what stays costs no fsync."""
+    if not _is_there(path, data, mode):
+        write_atomically(path, data, mode)
+
+
+def _is_there(path: Path, data: bytes, mode: int) -> bool:
+    try:
+        found = path.lstat()
+        alike = (stat.S_ISREG(found.st_mode), stat.S_IMODE(found.st_mode), found.st_size) == (True, mode, len(data))
+        return alike and path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def write_all(write: Callable[[memoryview], int], data: bytes) -> None:

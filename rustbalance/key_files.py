@@ -8,7 +8,7 @@ Owns: recognising a key file, checking it against what lies beside it, and never
 from contextlib import suppress
 from pathlib import Path
 
-from rustbalance.files import write_atomically
+from rustbalance.files import ensure_contents
 from rustbalance.onion.address import AddressError, OnionAddress
 from rustbalance.onion.keys import InvalidKey, MasterKey
 from rustbalance.secret_files import SecretFileError, create_secret, read_raw
@@ -125,8 +125,8 @@ def write_service_keys(directory: Path, key: MasterKey) -> None:
     _check_beside(directory, key)
     if not there:
         _create(secret, key)
-    write_atomically(directory / PUBLIC_NAME, PUBLIC_HEADER + key.public)
-    write_atomically(directory / HOSTNAME, key.address.text.encode("ascii") + b"\n")
+    ensure_contents(directory / PUBLIC_NAME, PUBLIC_HEADER + key.public)
+    ensure_contents(directory / HOSTNAME, key.address.text.encode("ascii") + b"\n")
 
 
 def _create(path: Path, key: MasterKey) -> None:

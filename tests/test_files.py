@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.files import UnsafePath, private_directory, replacing, write_atomically
+from rustbalance.files import UnsafePath, ensure_contents, private_directory, replacing, write_atomically
 
 WRITER = """
 import sys
@@ -57,6 +57,31 @@ class WriteAtomicallyTests(SynchronousTestCase):
         self.assertRaises(RuntimeError, fail)
         self.assertEqual(self.path.read_bytes(), b"old")
         self.assertEqual(os.listdir(self.directory), ["state"])
+
+    def test_durable(self) -> None:
+        """File and directory are fsynced, unless what is written means nothing after a power cut."""
+        synced: list[int] = []
+        self.patch(os, "fsync", synced.append)
+        write_atomically(self.path, b"one", durable=False)
+        self.assertEqual((self.path.read_bytes(), synced), (b"one", []))
+        write_atomically(self.path, b"two")
+        self.assertEqual((self.path.read_bytes(), len(synced)), (b"two", 2))
+
+    def test_what_is_there_stays(self) -> None:
+        """The same contents are not written again; others, another mode, or a link to somewhere else are replaced."""
+        ensure_contents(self.path, b"one")
+        first = self.path.stat().st_ino
+        ensure_contents(self.path, b"one")
+        self.assertEqual(self.path.stat().st_ino, first)
+        for data, mode in ((b"two", 0o600), (b"three", 0o600), (b"three", 0o640)):
+            before = self.path.stat().st_ino
+            ensure_contents(self.path, data, mode)
+            self.assertEqual((self.path.read_bytes(), self.path.stat().st_mode & 0o777), (data, mode))
+            self.assertNotEqual(self.path.stat().st_ino, before)
+        elsewhere = self.path.rename(self.directory / "elsewhere")
+        self.path.symlink_to(elsewhere)
+        ensure_contents(self.path, b"three", 0o640)
+        self.assertFalse(self.path.is_symlink())
 
     def test_kill_at_any_moment(self) -> None:
         """After kill -9 while writing, the file is one whole version, no older than reported, and nothing piles up."""

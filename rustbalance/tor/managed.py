@@ -15,7 +15,7 @@ from typing import Any, Literal
 from twisted.internet.defer import TimeoutError
 from twisted.internet.endpoints import UNIXClientEndpoint
 
-from rustbalance.files import private_directory, write_atomically
+from rustbalance.files import ensure_contents, private_directory
 from rustbalance.life import pause, within
 from rustbalance.onion.keys import MasterKey
 from rustbalance.tor.backoff import Backoff
@@ -168,7 +168,7 @@ class ManagedTor(TorInstance):
             self._service = HiddenService(layout.service, forward_to, settings.introduction_points)
             prepare_service_directory(layout.service, key)
         text = render(layout, self._service, settings.torrc_include, os.getpid())
-        write_atomically(layout.torrc, os.fsencode(text))
+        ensure_contents(layout.torrc, os.fsencode(text))
 
     async def _reach(self) -> TorControl:
         seconds = self._patience.start

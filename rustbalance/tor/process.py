@@ -118,7 +118,7 @@ def start(reactor: Any, binary: str, torrc: Path, pid_file: Path, on_complaint: 
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(torrc.parent)}
     child = reactor.spawnProcess(process, arguments[0], arguments, env=environment, path=str(torrc.parent))
     try:
-        write_atomically(pid_file, f"{child.pid}\n".encode())
+        write_atomically(pid_file, f"{child.pid}\n".encode(), durable=False)
     except BaseException:
         process.kill()
         raise

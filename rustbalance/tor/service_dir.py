@@ -9,7 +9,7 @@ rotation of its descriptors (hs_ob.c), so everything is there from the start.
 import os
 from pathlib import Path
 
-from rustbalance.files import private_directory, write_atomically
+from rustbalance.files import ensure_contents, private_directory
 from rustbalance.key_files import write_service_keys
 from rustbalance.onion.address import OnionAddress
 from rustbalance.onion.keys import MasterKey
@@ -27,7 +27,7 @@ def prepare_service_directory(directory: Path, key: MasterKey) -> None:
     """
     private_directory(directory)
     write_service_keys(directory, key)
-    write_atomically(directory / OB_CONFIG, ob_config(key.address))
+    ensure_contents(directory / OB_CONFIG, ob_config(key.address))
 
 
 def is_ours(directory: Path) -> bool:

@@ -89,6 +89,19 @@ class ManagedTorTests(TestCase):
         self.assertNotEqual(first, second)
         self.assertEqual(instance.status().restarts, 1)
 
+    async def test_no_fsync_while_it_runs(self) -> None:
+        """The event loop does not wait for the disk when a Tor is restarted: all that matters is written already."""
+        instance = self.instance()
+        instance.startService()
+        first = await self.serving(instance)
+        synced: list[int] = []
+        self.patch(os, "fsync", synced.append)
+        os.kill(first, signal.SIGKILL)
+        await self.until(lambda: instance.status().phase != "serving")
+        second = await self.serving(instance)
+        self.assertEqual(synced, [])
+        self.assertEqual((self.folder / "primary" / "pid").read_text(), f"{second}\n")
+
     async def test_hung(self) -> None:
         """A Tor that stands still is noticed, killed and replaced."""
         instance = self.instance()
@@ -193,7 +206,7 @@ class ManagedTorTests(TestCase):
         second = self.instance(key=MasterKey.from_seed(Secret.copy_of(bytes(32))))
         second.startService()
         await self.until(lambda: second.status().problem is not None)
-        self.assertIn("must be the public key of", str(second.status().problem))
+        self.assertIn("belongs to another service", str(second.status().problem))
 
     async def test_scout(self) -> None:
         """Without a key it is a plain client that publishes what it is given."""

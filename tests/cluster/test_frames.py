@@ -20,6 +20,7 @@ from rustbalance.cluster.frames import (
     nobody,
     seal,
 )
+from rustbalance.cluster.gossip import MOST_FORGOTTEN
 from rustbalance.cluster.keys import Accepted, KeyRing, NodeKey, Purpose
 from rustbalance.cluster.messages import (
     Forgotten,
@@ -89,6 +90,25 @@ class OpenTests(SynchronousTestCase):
         self.assertLessEqual(len(raw(bytes(MAX_MESSAGE))), MAX_FRAME)
         announce = PeerAnnounce(records=(record("a"),) * 1000)
         self.assertEqual(opener().open(sealer().seal(announce, NOW), NOW).message, announce)
+
+    def test_a_hundred_nodes(self) -> None:
+        """
+        All that a member of a hundred can have to say fits into a frame and comes out whole: everybody's record and
+        those of all that were forgotten, with the longest names and addresses, and what it believes of each.
+        """
+        where = tuple(f"{'w' * 20}:{number}{'x' * 249}" for number in range(8))
+        longest = [
+            NodeRecord(f"{number:064}", b"k" * 32, 2**63 - 1, 2**31 - 1, where, b"s" * 64, b"b" * 32, b"b" * 64)
+            for number in range(100 + MOST_FORGOTTEN)
+        ]
+        forgotten = tuple(Forgotten(each, 2**63 - 1) for each in longest[100:])
+        states = tuple(PeerState(each.id, 2**63 - 1, State.INITIALIZING, 2**63 - 1) for each in longest[:99])
+        for message in (
+            PeerAnnounce(records=tuple(longest[:100]), forgotten=forgotten),
+            msgspec.structs.replace(heartbeat(), states=states),
+        ):
+            frame = sealer().seal(message, NOW)
+            self.assertEqual(opener().open(frame, NOW).message, message)
 
     def test_nothing_shows(self) -> None:
         """Neither the sender's name nor anything of the message can be read from a frame, nor is any frame twice."""

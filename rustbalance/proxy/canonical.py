@@ -12,10 +12,14 @@ Nothing else makes two paths the same.
 
 Servers go further, each in its own way. A target comes near to a path when one of them might take it for that path or
 for something below it: percent-escapes decoded again and again, backslashes as slashes, empty segments kept or dropped,
-parameters (``;x``) cut off, what a decoded ``?``, ``#`` or NUL starts cut off, white space around a segment, any case.
+dot segments left as they are, parameters (``;x``) cut off, what a decoded ``?``, ``#`` or NUL starts cut off, white
+space around a segment, any case; ``%u002e``, UTF-8 that is longer than it should be, characters that look like others
+or like nothing; a host between two slashes and the path; and what Windows makes of names: no dots at their ends, and
+what follows a colon is not the name.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -25,8 +29,14 @@ _CUTS = re.compile(rb"[?#\0]")
 _BLANK = b" \t\n\v\f\r\0"
 #: What is spelled with more layers of escapes than this comes near to everything.
 _DEEPEST = 8
+#: Escapes as somebody might decode them, those of IIS included (which takes fullwidth forms for what they stand for).
+_ANY_ESCAPE = re.compile(rb"%(?:[uU]00)?([0-9A-Fa-f]{2})|%[uU][fF]{2}([0-5][0-9A-Fa-f])")
+_WIDE = 0x20
+#: ASCII in more bytes than it needs; some decoders do not look at the upper bits of the second byte.
+_OVERLONG = re.compile(rb"([\xc0\xc1])(.)|\xe0([\x80\x81])([\x80-\xbf])|\xf0\x80([\x80\x81])([\x80-\xbf])", re.DOTALL)
+_NOT_THE_NAME = re.compile(rb"[;:]")
 #: Targets that every server reads alike: nothing to decode, to cut off or to remove.
-_PLAIN = re.compile(rb"(?:/(?!\.\.?(?:[/?]|$))[A-Za-z0-9\-._~!$&'()*+,=:@]++)*+/?(?:\?.*)?", re.DOTALL)
+_PLAIN = re.compile(rb"(?:/(?!\.\.?(?:[/?]|$))[A-Za-z0-9\-._~!$&'()*+,=@]++(?<!\.))*+/?(?:\?.*)?", re.DOTALL)
 
 
 def canonical(target: bytes) -> bytes:
@@ -70,7 +80,10 @@ def _spellings(target: bytes) -> Iterator[bytes | None]:
     path = target.partition(b"?")[0]
     for _ in range(_DEEPEST):
         yield path
-        decoded = _ESCAPE.sub(_octet, path)
+        if not path.isascii():
+            yield (short := _OVERLONG.sub(_short, path))
+            yield _look(short)
+        decoded = _ANY_ESCAPE.sub(_octet, path)
         if decoded == path:
             return
         path = decoded
@@ -78,30 +91,64 @@ def _spellings(target: bytes) -> Iterator[bytes | None]:
 
 
 def _octet(escape: re.Match[bytes]) -> bytes:
-    return bytes([int(escape[1], 16)])
+    return bytes([int(escape[1], 16) if escape[1] else int(escape[2], 16) + _WIDE])
+
+
+def _short(sequence: re.Match[bytes]) -> bytes:
+    """Return the one byte that stands for an overlong sequence."""
+    upper, lower = (group for group in sequence.groups() if group is not None)
+    return bytes([(upper[0] & 1) << 6 | lower[0] & 0x3F])
+
+
+def _look(path: bytes) -> bytes:
+    """Return the path as it looks: compatible characters are the same (NFKC), those without a look are left out."""
+    text = unicodedata.normalize("NFKC", path.decode("utf-8", "surrogateescape"))
+    seen = "".join(each for each in text if unicodedata.category(each) != "Cf" and not "\ufe00" <= each <= "\ufe0f")
+    return seen.casefold().encode("utf-8", "surrogateescape")
 
 
 def _leads_to(path: bytes | None, names: list[bytes]) -> bool:
-    """Reduce the path; what a decoded ``?``, ``#`` or NUL starts may belong to it or not, so both are tried."""
+    """
+    Reduce the path, in several ways.
+
+    What a decoded ``?``, ``#`` or NUL starts may belong to it or not, and a backslash may be a slash or not.
+    """
     if path is None:
         return True
     return any(
-        _first(segments, len(names)) == names
-        for parts in (_segments(path), _segments(_CUTS.split(path)[0]))
-        for segments in (parts[1:], [part for part in parts if part])
+        segments[: len(names)] == names
+        for whole in {path, _CUTS.split(path)[0]}
+        for parts in (_segments(whole), _segments(whole.replace(b"\\", b"/")))
+        for segments in _readings(parts)
     )
 
 
+def _readings(parts: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the segments with dots, and after these are resolved; after two slashes a host may stand before them."""
+    full = [part for part in parts if part]
+    yield from (full, _resolved(parts[1:]), _resolved(full))
+    if not any(parts[:2]):
+        for host_and_path in (full, _resolved(parts[1:]), _resolved(full)):
+            yield host_and_path[1:]
+            yield _resolved(host_and_path[1:])
+
+
 def _segments(path: bytes) -> list[bytes]:
-    return [part.partition(b";")[0].strip(_BLANK) for part in path.replace(b"\\", b"/").split(b"/")]
+    return [_name(part) for part in path.split(b"/")]
 
 
-def _first(segments: list[bytes], count: int) -> list[bytes]:
-    """Return the first segments that are left when dot segments and empty ones are removed, in lower case."""
+def _name(segment: bytes) -> bytes:
+    """Return what is left of a segment, in lower case; dots alone keep their meaning."""
+    name = _NOT_THE_NAME.split(segment)[0].strip(_BLANK)
+    return (name.rstrip(b". ") or name).lower()
+
+
+def _resolved(segments: list[bytes]) -> list[bytes]:
+    """Return the segments that are left when dot segments and empty ones are removed."""
     kept: list[bytes] = []
     for segment in segments:
         if segment == b"..":
             del kept[-1:]
         elif segment != b".":
             kept.append(segment)
-    return [segment.lower() for segment in kept if segment][:count]
+    return [segment for segment in kept if segment]

@@ -1,6 +1,13 @@
 """One form for all spellings of a path."""
 
-from hypothesis import given, settings
+import ntpath
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from itertools import permutations, product
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,6 +25,8 @@ SAME = (
     b"/../__rustbalance/health",
     b"/%2e%2e/__rustbalance/health",
     b"/__rustbalance/x//../health",
+    b"/x\\y/../__rustbalance/health",
+    b"/%3f%5c/../__rustbalance/health",
 )
 NEAR = (
     b"/__rustbalance/health/",
@@ -44,6 +53,26 @@ NEAR = (
     b"/__rustbalance//x//../../health",
     b"/x/..;/__rustbalance/health",
     b"/%" + b"25" * 20 + b"5f_rustbalance/health",
+    b"/__rustbalance%c0%afhealth",
+    b"/__rustbalance/%c1%a8ealth",
+    b"/__rustbalance%c1%1chealth",
+    b"/__rustbalance/%e0%81%a8ealth",
+    b"/__rustbalance/%f0%80%81%a8ealth",
+    b"/__rustbalance%u002fhealth",
+    b"/__rustbalance%uff0Fhealth",
+    b"/__rustbalance/%EF%BD%88ealth",
+    b"/__rustbalance/hea%E2%80%8Clth",
+    b"/__ru%C5%BFtbalance/health",
+    b"//m.onion/__rustbalance/health",
+    b"//user@m.onion:80/x/../__rustbalance/health",
+    b"/%2fm.onion/__rustbalance/health",
+    b"/\\m.onion\\__rustbalance\\health",
+    b"/__rustbalance./health",
+    b"/__rustbalance/health.%20.",
+    b"/__rustbalance::$INDEX_ALLOCATION/health",
+    b"/__rustbalance/health::$DATA",
+    b"/__rustbalance/health/../x",
+    b"/__rustbalance/health/secret/../../..",
 )
 OTHER = (
     b"/",
@@ -55,9 +84,16 @@ OTHER = (
     b"/x/__rustbalance/health",
     b"/health",
     b"/x?/__rustbalance/health",
-    b"/__rustbalance/health/../x",
     b"/100%",
     b"/%zz",
+    b"/m.onion/__rustbalance/health",
+    b"/wiki/Category:Health",
+    b"/%u0041",
+    b"/%C3%A9t%C3%A9/%E2%82%AC",
+    b"/%ff%fe/%c0",
+    b"/...",
+    b"/a.b./c",
+    b"//cdn/__rustbalance",
 )
 
 
@@ -137,3 +173,107 @@ class NearTests(SynchronousTestCase):
         target = b"/" + b"".join(parts)
         if canonical(target) == PATH:
             self.assertTrue(comes_near(target, PATH), target)
+
+
+Reading = Callable[[bytes], bytes]
+
+
+def with_a_host(path: bytes) -> bytes:
+    """Return the path as the standard library reads it: between two slashes and a third one there is a host."""
+    try:
+        return urlsplit(path).path
+    except ValueError:
+        return path
+
+
+def of_windows(path: bytes) -> bytes:
+    """Return the path as a server on Windows opens it."""
+    path = re.sub(rb"[. ]+(?=[/\\\\]|$)", b"", re.sub(rb":[^/\\\\]*", b"", path))
+    return ntpath.normpath(path).replace(b"\\", b"/").lower()
+
+
+#: What servers do to a path, each in its own way; the standard library does the work wherever it can.
+STEPS: tuple[Reading, ...] = (
+    unquote_to_bytes,
+    posixpath.normpath,
+    with_a_host,
+    lambda path: re.sub(rb"/+", b"/", path),
+    lambda path: path.replace(b"\\", b"/"),
+    lambda path: re.sub(rb";[^/]*", b"", path),
+    lambda path: re.split(rb"[?#\0]", path)[0],
+    lambda path: re.sub(rb"[ \t\r\n]*(/|$)[ \t\r\n]*", rb"\1", path),
+    bytes.lower,
+)
+#: A server does some of it, in some order; then it looks the file or the route up.
+SERVERS: tuple[tuple[Reading, ...], ...] = (
+    *permutations(STEPS, 2),
+    *((unquote_to_bytes, first, second) for first, second in permutations(STEPS, 2)),
+    (unquote_to_bytes, unquote_to_bytes, unquote_to_bytes),
+)
+PIECES = (
+    b"/", b"/", b"//", b".", b"..", b"/../", b"/./", b"\\", b";", b";x", b"%", b"25", b"%2f", b"%2e", b"%5c", b"%3f",
+    b"%20", b"%00", b"%252f", b"x", b"m.onion", b".rb", b".RB", b"%2erb", b".%72b", b"rb", b"secret", b"?", b"%3b",
+    b"+", b":",
+)  # fmt: skip
+
+
+def readings(target: bytes) -> Iterator[bytes]:
+    """Yield what servers may make of a target."""
+    for server in SERVERS:
+        path = target.partition(b"?")[0]
+        for step in server:
+            path = step(path)
+        yield path
+    yield of_windows(unquote_to_bytes(target.partition(b"?")[0]))
+
+
+class ServersTests(SynchronousTestCase):
+    """Against what other people's code makes of a path."""
+
+    @settings(deadline=None, max_examples=600)
+    @given(st.lists(st.sampled_from(PIECES), max_size=9))
+    @example([b"/", b"/m.onion", b"/", b"%2erb"])
+    @example([b"/", b"%2e", b"rb", b"%20"])
+    def test_no_server_is_led_to_it(self, pieces: list[bytes]) -> None:
+        """Whatever any of them would take for the path, or for something below it, is near."""
+        target = b"/" + b"".join(pieces)
+        for path in readings(target):
+            if path == b"/.rb" or path.startswith(b"/.rb/"):
+                self.assertTrue(comes_near(target, b"/.rb"), f"{target!r} as {path!r}")
+
+    @settings(deadline=None, max_examples=600)
+    @given(st.lists(st.text(min_size=1, max_size=8), max_size=6), st.booleans())
+    @example(["é", "名前", "a b", "100%", "x;y", "C:", "..."], True)
+    def test_no_other_path_is_kept_back(self, names: list[str], slash: bool) -> None:
+        """A path of ordinary names, escaped as browsers do, goes to the target unless its first name is ours."""
+        safe = [name for name in names if name.strip(". ") and "/" not in name]
+        kept = [name for name in safe if comes_near(spelled([name], slash=False), b"/.rb")]
+        found = comes_near(spelled(safe, slash=slash), b"/.rb")
+        if not kept:
+            self.assertFalse(found, safe)
+
+    def test_words(self) -> None:
+        """What sites really have is left alone."""
+        words = [
+            "index.html",
+            "wp-admin",
+            ".well-known",
+            "a.b.c",
+            "2024",
+            "%E4%BD%A0",
+            "x~y",
+            "q=1",
+            "rb",
+            "r.b",
+            ".rbx",
+        ]
+        words += ["x.rb", ".r", ".git", "@me", "C:", "jsessionid;x", "a%20b", "a%2520b"]
+        for first, second in product(words, words):
+            for end in ("", "/", "?a=/.rb/x", "/.rb", "/.rb/x"):
+                target = f"/{first}/{second}{end}".encode()
+                self.assertFalse(comes_near(target, b"/.rb"), target)
+
+
+def spelled(names: list[str], *, slash: bool) -> bytes:
+    """Return the path of these names as a browser would spell it."""
+    return ("/" + "/".join(quote(name, safe="") for name in names) + ("/" if slash and names else "")).encode()

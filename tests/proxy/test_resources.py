@@ -1,9 +1,11 @@
 """Resources among the requests of visitors."""
 
+from itertools import product
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rustbalance.proxy.heads import MalformedMessage
 from rustbalance.proxy.pages import PAGES, LocalAnswer, answer_reserved
 from rustbalance.proxy.request import parse_request
 from rustbalance.proxy.resources import Branch, ResourceIntercept
@@ -58,6 +60,26 @@ class ResourceTests(SynchronousTestCase):
         for method in (b"POST", b"PUT", b"OPTIONS", b"DELETE", b"FOO"):
             self.assertEqual(asked(PATH, method), PAGES[404])
 
+    def test_every_way_of_asking(self) -> None:
+        """Whatever the method, the version and the form: what is near is answered here, or refused as no request."""
+        methods = (b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"PROPFIND", b"get")
+        places = (b"", b"http://m", b"HTTP://M", b"https://m", b"http://m:80", b"http://user@m", b"http:", b"m")
+        heads = product(methods, places, (*SAME, *NEAR), (b"1.0", b"1.1"))
+        answered = 0
+        for method, place, target, version in heads:
+            head = method + b" " + place + target + b" HTTP/" + version + b"\r\nHost: m\r\n\r\n"
+            try:
+                request = parse_request(head)
+            except MalformedMessage as error:
+                self.assertEqual(error.status, 400, head)
+                continue
+            found = ResourceIntercept(PATH, Page(), answer_reserved)(request)
+            assert isinstance(found, LocalAnswer), head
+            page = target in SAME and method in (b"GET", b"HEAD")
+            self.assertEqual(found.body if page else found, b"a page" if page else PAGES[404], head)
+            answered += 1
+        self.assertGreaterEqual(answered, 4 * len(methods) * 2 * len((*SAME, *NEAR)))
+
     def test_others(self) -> None:
         """The rest goes on: to the target, or to what is asked next."""
         for target in OTHER:
@@ -83,6 +105,16 @@ class WireTests(ProxyCase):
         for target in (*SAME, *NEAR, b"http://m" + PATH, b"HTTP://m//__rustbalance//health"):
             status, _, _ = await self.ask(front, b"GET " + target + b" HTTP/1.1\r\nHost: m\r\n\r\n")
             self.assertEqual(status, 404 if target in NEAR else 200, target)
+        for request in (
+            b"POST %b HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\nabc",
+            b"POST %b HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+            b"PUT %b HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            b"OPTIONS %b HTTP/1.1\r\nHost: m\r\n\r\n",
+            b"GET %b HTTP/1.0\r\n\r\n",
+            b"GET %b HTTP/1.1\r\nHost: m\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ):
+            for target in (NEAR[0], b"/.rb/x", b"//m/.rb/x"):
+                self.assertEqual((await self.ask(front, request % target))[0], 404, request)
         self.assertEqual(origin.paths, [])
         for target in OTHER:
             if target != b"*":

@@ -108,11 +108,11 @@ class Parts:
     @property
     def drained(self) -> bool:
         """Whether the operator has taken the node out of service."""
-        return self.coordination.standing.drained
+        return self.coordination.fitness.drained
 
     def drain(self, drained: bool) -> Draining:
         """Take the node out of service, or put it back."""
-        self.coordination.standing.drain(drained)
+        self.coordination.fitness.drain(drained)
         cluster, active = self.coordination.status(), self.front.status().connections_active
         members = () if cluster is None else cluster.members
         others = tuple(one.id for one in members if one.state == "healthy" and one.id != self._config.node.id)

@@ -64,7 +64,7 @@ PURE = (
     "rustbalance.health.visits",
     "rustbalance.onion",
     "rustbalance.coordination.offsets",
-    "rustbalance.coordination.standing",
+    "rustbalance.coordination.fitness",
     "rustbalance.mesh.outbox",
     "rustbalance.mesh.streams",
     "rustbalance.mesh.datagrams",

@@ -13,7 +13,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, LogLevel
 
 from rustbalance.cluster.commands import (
@@ -34,12 +33,13 @@ from rustbalance.cluster.points import encode_points
 from rustbalance.cluster.records import sign_record
 from rustbalance.coordination.cluster_file import ClusterFile
 from rustbalance.coordination.conversation import Conversation, is_genuine
+from rustbalance.coordination.fitness import Fitness
 from rustbalance.coordination.offers import OfferReader
+from rustbalance.coordination.portions import hear_in_turns, in_turns, portions
 from rustbalance.coordination.report import cluster_status
 from rustbalance.coordination.settings import CoordinationSettings
-from rustbalance.coordination.standing import Standing
 from rustbalance.coordination.write_ahead import LAST_WRITE, WriteAhead
-from rustbalance.life import InThread, at_once, within
+from rustbalance.life import Alarm, InThread, at_once, within
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.carrier import ignore
 from rustbalance.moment import Moment
@@ -61,7 +61,7 @@ class Coordination(Service):
 
     ``node_key`` remains the caller's to wipe. While ``outside`` returns True we have not joined, and publish nothing;
     ``settle`` takes the address in the tunnel that a member keeps for us; ``rejoin`` and ``rebuild`` are the carrier's.
-    ``standing`` takes what its owner and the repairs want. Start it after the publisher, stop it before: the lease is
+    ``fitness`` takes what its owner and the repairs want. Start it after the publisher, stop it before: the lease is
     released while there is somebody to tell.
     """
 
@@ -85,7 +85,7 @@ class Coordination(Service):
         self.rejoin: Callable[[NodeId], None] = ignore if carrier is None else carrier.rejoin
         self.rebuild: Callable[[str], None] = ignore if carrier is None else carrier.rebuild
         self.offsets: Callable[[], Mapping[NodeId, float]] = dict if conversation is None else conversation.offsets
-        self.standing = Standing(self._tell_health)
+        self.fitness = Fitness(self._tell_health)
         self._settings = settings
         self._node_key = node_key
         self._publisher = publisher
@@ -99,12 +99,12 @@ class Coordination(Service):
         self._began = 0.0
         self._points: dict[str, IntroPoints] = {}
         self._write_ahead = WriteAhead(self._file.keep, self._perform)
-        self._timer: IDelayedCall | None = None
+        self._alarm = Alarm(reactor, self._wake)
         self._offers = OfferReader()
         publisher.join(self)
         if conversation is not None:
             conversation.carrier.moved = lambda address: self._look()
-            conversation.hear = self._hear
+            conversation.hear = hear_in_turns(reactor, self._hear)
             conversation.introduction = lambda: None if self._write_ahead.writing else self.record
 
     def startService(self) -> None:
@@ -133,7 +133,7 @@ class Coordination(Service):
         if self._core is not None:
             self._do(self._core.stop(self._now()))
             self._core = None
-        self._disarm()
+        self._alarm.clear()
         idle = within(LAST_WRITE, self._reactor, self._write_ahead.when_idle())
         return idle.addBoth(lambda _: self._fall_silent())
 
@@ -152,6 +152,9 @@ class Coordination(Service):
 
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """These nodes are members: what a join has brought."""
+        in_turns(self._reactor, self._learn, portions(tuple(records)))
+
+    def _learn(self, records: Sequence[NodeRecord]) -> None:
         if self._core is not None:
             self._do(self._core.learn(records, self._now()))
 
@@ -185,7 +188,7 @@ class Coordination(Service):
             return None
         view = self._core.status(self._now())
         talk = self._conversation
-        drained, kept = self.standing.drained, self._file.problem
+        drained, kept = self.fitness.drained, self._file.problem
         return cluster_status(view, self._settings.priority, talk.status(), talk.rejected(), kept, drained)
 
     # What the publisher tells us.
@@ -206,7 +209,7 @@ class Coordination(Service):
 
     def able(self, able: bool) -> None:
         """Stand for publisher, or let others."""
-        self.standing.be_able(able)
+        self.fitness.be_able(able)
 
     # What others tell us, and the time.
 
@@ -216,12 +219,11 @@ class Coordination(Service):
 
     def _wake(self) -> None:
         """Look at the clock; what goes wrong is no reason not to look again."""
-        self._timer = None
         try:
             self._look()
         except Exception:
             self.log.failure("the cluster could not be looked after")
-            self._timer = self._reactor.callLater(MISHAP, self._wake)
+            self._alarm.set(MISHAP)
 
     def _look(self) -> None:
         if self._core is None:
@@ -234,16 +236,16 @@ class Coordination(Service):
 
     def _tell_health(self) -> None:
         """Tell the core how fit we are."""
-        core, standing = self._core, self.standing
+        core, fitness = self._core, self.fitness
         if core is not None:
             now = self._now()
             able = self._is_able(core, now)
-            self._do(core.set_health(standing.target_healthy, standing.drained, now, able=able))
+            self._do(core.set_health(fitness.target_healthy, fitness.drained, now, able=able))
 
     def _is_able(self, core: ClusterCore, now: Moment) -> bool:
         if self.outside() or self._is_seeking(now):
             return False
-        return self.standing.may_publish(core.status(now).members, now.mono)
+        return self.fitness.may_publish(core.status(now).members, now.mono)
 
     def _is_seeking(self, now: Moment) -> bool:
         """Tell whether the peers that the configuration names may yet answer, and know more than we do."""
@@ -277,15 +279,11 @@ class Coordination(Service):
                 self.log.emit(LEVELS[level], "{text}", text=text)
 
     def _arm(self) -> None:
-        self._disarm()
         due = None if self._core is None else self._core.due()
-        if due is not None:
-            self._timer = self._reactor.callLater(max(0.0, due - self._now().mono), self._wake)
-
-    def _disarm(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        if due is None:
+            self._alarm.clear()
+        else:
+            self._alarm.set(max(0.0, due - self._now().mono))
 
     def _addresses(self) -> tuple[str, ...] | None:
         """Return where we are reached, None as long as that is not known."""

@@ -66,7 +66,7 @@ def repairer(
             Action.REBUILD_WIREGUARD: lambda _: coordination.rebuild("it brings nobody within reach"),
             Action.REPUBLISH: lambda _: publisher.publish_now(),
             Action.REJOIN_PEER: coordination.rejoin,
-            Action.STEP_DOWN: lambda _: coordination.standing.resign(clocks().mono),
+            Action.STEP_DOWN: lambda _: coordination.fitness.resign(clocks().mono),
         },
         clocks,
     )
@@ -92,7 +92,7 @@ class Care:
         )
         self.probe = None if settings.probe is None else Probe(settings.probe, front, reactor)
         if self.probe is not None:
-            front.target.changed = lambda: coordination.standing.target(front.target.healthy)
+            front.target.changed = lambda: coordination.fitness.target(front.target.healthy)
 
     @property
     def services(self) -> tuple[IService, ...]:

@@ -14,16 +14,16 @@ from rustbalance.life import now as read_clocks
 from rustbalance.moment import Moment
 
 #: Does one repair, to what the subject names, and returns at once.
-Performer = Callable[[str], object]
+Remedy = Callable[[str], object]
 
 
 class Repairer:
-    """``performers`` has one for each action."""
+    """``remedies`` has one for each action."""
 
     log = Logger()
 
-    def __init__(self, performers: Mapping[Action, Performer], clocks: Callable[[], Moment] = read_clocks) -> None:
-        self._performers = performers
+    def __init__(self, remedies: Mapping[Action, Remedy], clocks: Callable[[], Moment] = read_clocks) -> None:
+        self._remedies = remedies
         self._now = clocks
         self._repairs = Repairs()
 
@@ -47,6 +47,6 @@ class Repairer:
 
     def _perform(self, act: Act) -> None:
         try:
-            self._performers[act.action](act.subject)
+            self._remedies[act.action](act.subject)
         except Exception:
             self.log.failure("a repair could not be done: {action}", action=act.action.value)

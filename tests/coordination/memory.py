@@ -150,7 +150,7 @@ class ClusterNode(Node):
         """Let the process be gone, without a word, and its Tor with it."""
         self.carrier.stopService()
         self.coordination._core = None
-        self.coordination._disarm()
+        self.coordination._alarm.clear()
         self.publisher.stopService()
         self.pair.stopService()
 

@@ -1,75 +1,54 @@
-"""Tests for L{rustbalance.coordination.service}: nodes that are taken out of service, or take themselves out."""
+"""Tests for L{rustbalance.coordination.fitness}."""
 
-from tests.coordination.memory import ClusterTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-
-class FitnessTests(ClusterTestCase):
-    """Three nodes that serve, and what one of them is told."""
-
-    def rest(self, name: str) -> str:
-        """Return the places of the others."""
-        return "".join(str(place) for place, other in enumerate(self.names) if other != name)
-
-    def test_drain(self) -> None:
-        """
-        The points of a publisher that is drained are out of the directories within four seconds, by another's hand, and
-        in again as soon as it is wanted back; the other goes on publishing.
-        """
-        self.serve()
-        [drained] = self.cluster.publishers()
-        self.cluster[drained].coordination.standing.drain(True)
-        self.until(self.rest(drained), 4)
-        [publisher] = self.cluster.publishers()
-        self.assertNotEqual(publisher, drained)
-        seen = {member.id: (member.state, member.drained) for member in self.cluster[publisher].status.members}
-        self.assertEqual(seen[drained], ("unhealthy", True))
-        self.cluster.later(30, 0.5)
-        self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(*map(int, self.rest(drained))))})
-        self.cluster[drained].coordination.standing.drain(False)
-        self.until("012", 4)
-        self.assertEqual(self.cluster.publishers(), [publisher])
-
-    def test_no_target(self) -> None:
-        """A node whose target does not answer is left out while another has one; when none has, all are in."""
-        self.serve()
-        [publisher] = self.cluster.publishers()
-        self.cluster[publisher].coordination.standing.target(False)
-        self.until(self.rest(publisher), 4)
-        self.assertEqual(self.cluster.publishers(), [publisher])
-        for node in self.cluster.nodes.values():
-            node.coordination.standing.target(False)
-        self.until("012", 10)
-        self.cluster["gamma"].coordination.standing.target(True)
-        self.until("2", 10)
-
-    def test_resign(self) -> None:
-        """A publisher that resigns is followed by another, which publishes everybody's points, and keeps the lease."""
-        self.serve()
-        [first] = self.cluster.publishers()
-        before = self.cluster.revisions()
-        node = self.cluster[first]
-        node.coordination.standing.resign(node.now().mono)
-        self.cluster.later(5)
-        [second] = self.cluster.publishers()
-        self.assertNotEqual(second, first)
-        self.cluster.later(90, 0.5)
-        self.assertEqual(self.cluster.publishers(), [second])
-        self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(0, 1, 2))})
-        self.assertTrue(all(now > then for now, then in zip(self.cluster.revisions(), before, strict=True)))
+from rustbalance.cluster.commands import MemberView
+from rustbalance.cluster.messages import State
+from rustbalance.coordination.fitness import RESIGNED_SECS, Fitness
 
 
-class AloneTests(ClusterTestCase):
-    """A cluster of one."""
+def others(*states: State) -> list[MemberView]:
+    """Return one other node in each of these states."""
+    return [MemberView(f"n{place}", state, 100, 1, 0.0) for place, state in enumerate(states)]
 
-    names = ("alpha",)
 
-    def test_it_goes_on(self) -> None:
-        """A node without others keeps its seat and its points out, whatever its target and its repairs say."""
-        self.cluster.start()
-        self.until("0", 15)
-        node = self.cluster["alpha"]
-        node.coordination.standing.target(False)
-        node.coordination.standing.resign(node.now().mono)
-        self.cluster.later(700, 1.0)
-        self.assertEqual(self.cluster.published(), {frozenset(self.cluster.points(0))})
-        self.assertEqual(self.cluster.publishers(), ["alpha"])
+class FitnessTests(SynchronousTestCase):
+    """Whether a node may publish."""
+
+    def setUp(self) -> None:
+        """Count the changes."""
+        self.changes = 0
+        self.fitness = Fitness(self.changed)
+
+    def changed(self) -> None:
+        """Count one."""
+        self.changes += 1
+
+    def test_a_tor_is_needed(self) -> None:
+        """A node without a Tor that serves leaves publishing to the others."""
+        self.assertFalse(self.fitness.may_publish(others(State.HEALTHY), 0.0))
+        self.fitness.be_able(True)
+        self.assertTrue(self.fitness.may_publish(others(State.HEALTHY), 0.0))
+
+    def test_alone(self) -> None:
+        """One that is alone keeps the seat, whatever its Tor does and whatever it was asked to do."""
+        self.fitness.resign(0.0)
+        for nodes in (others(), others(State.DEAD, State.JOINING)):
+            self.assertTrue(self.fitness.may_publish(nodes, 1.0))
+
+    def test_resigning(self) -> None:
+        """It steps down for a while, if there is somebody who serves."""
+        self.fitness.be_able(True)
+        self.fitness.resign(10.0)
+        self.assertFalse(self.fitness.may_publish(others(State.UNHEALTHY, State.HEALTHY), 11.0))
+        self.assertTrue(self.fitness.may_publish(others(State.UNHEALTHY, State.INITIALIZING), 11.0))
+        self.assertTrue(self.fitness.may_publish(others(State.HEALTHY), 10.0 + RESIGNED_SECS))
+
+    def test_every_change_is_told(self) -> None:
+        """Whoever listens hears of each at once."""
+        self.fitness.be_able(True)
+        self.fitness.target(False)
+        self.fitness.drain(True)
+        self.fitness.resign(0.0)
+        self.assertEqual(self.changes, 4)
+        self.assertEqual((self.fitness.able, self.fitness.target_healthy, self.fitness.drained), (True, False, True))

@@ -65,7 +65,7 @@ class KeepingTests(SynchronousTestCase):
         self.patch(self.node.publisher, "publish_now", lambda: self.called.append("publish"))
         coordination = self.node.coordination
         coordination.rebuild = lambda reason: self.called.append("rebuild")
-        self.patch(coordination.standing, "resign", lambda at: self.called.append(at))
+        self.patch(coordination.fitness, "resign", lambda at: self.called.append(at))
         self.patch(coordination, "rejoin", lambda node: self.called.append(node))
         repairs = repairer(self.tors, coordination, self.node.publisher, self.now)
         repairs.report(Failure.DESCRIPTOR_STALE)
@@ -84,9 +84,9 @@ class KeepingTests(SynchronousTestCase):
         care = Care(CareSettings(ProbeSettings("x.onion")), *parts)
         for service in care.services:
             service.startService()
-        self.assertIs(coordination.standing.target_healthy, True)
+        self.assertIs(coordination.fitness.target_healthy, True)
         front.target.down("no answer")
-        self.assertIs(coordination.standing.target_healthy, False)
+        self.assertIs(coordination.fitness.target_healthy, False)
         for service in care.services:
             service.stopService()
         self.assertEqual(clock.getDelayedCalls(), [])
@@ -97,5 +97,5 @@ class KeepingTests(SynchronousTestCase):
         parts = (front, coordination, self.node.publisher, self.repairs, node, Clock(), self.now)
         care = Care(CareSettings(None), *parts)
         front.target.failed("no answer")
-        self.assertIsNone(coordination.standing.target_healthy)
+        self.assertIsNone(coordination.fitness.target_healthy)
         self.assertEqual(len(care.services), 1)

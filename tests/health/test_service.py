@@ -26,10 +26,10 @@ class WatchTests(SynchronousTestCase):
         self.status = node()
         self.done: list[tuple[Action, str]] = []
         self.offsets: dict[str, float] = {}
-        performers = {action: Performed(action, self.done) for action in Action}
+        remedies = {action: Performed(action, self.done) for action in Action}
         self.watch = Watch(
             lambda: self.status,
-            Repairer(performers, self.now),
+            Repairer(remedies, self.now),
             ClockCheck(5.0),
             lambda: None,
             lambda: self.offsets,

@@ -15,7 +15,7 @@ RESIGNED_SECS = 60.0
 """How long a node that gave the lease away leaves it to the others: by then one of them has it, and keeps it."""
 
 
-class Standing:
+class Fitness:
     """
     Calls ``changed`` after every change.
 

@@ -29,6 +29,8 @@ _CUTS = re.compile(rb"[?#\0]")
 _BLANK = b" \t\n\v\f\r\0"
 #: What is spelled with more layers of escapes than this comes near to everything.
 _DEEPEST = 8
+#: Bytes of all the ways to read one target; with more it comes near to everything (a plain one has one way).
+_MOST_WORK = 20000
 #: Escapes as somebody might decode them, those of IIS included (which takes fullwidth forms for what they stand for).
 _ANY_ESCAPE = re.compile(rb"%(?:[uU]00)?([0-9A-Fa-f]{2})|%[uU][fF]{2}([0-5][0-9A-Fa-f])")
 _WIDE = 0x20
@@ -76,18 +78,38 @@ def _normal(escape: re.Match[bytes]) -> bytes:
 
 
 def _spellings(target: bytes) -> Iterator[bytes | None]:
-    """Yield the path with one layer of escapes after the other taken off; None for one layer too many."""
-    path = target.partition(b"?")[0]
+    """
+    Yield the path with one layer of escapes after the other taken off, dot segments removed before that or not.
+
+    None stands for one layer, or more ways to read it than there should be.
+    """
+    paths, seen, work = {target.partition(b"?")[0]}, set[bytes](), 0
     for _ in range(_DEEPEST):
-        yield path
-        if not path.isascii():
-            yield (short := _OVERLONG.sub(_short, path))
-            yield _look(short)
-        decoded = _ANY_ESCAPE.sub(_octet, path)
-        if decoded == path:
+        for path in paths:
+            yield from _looks(path)
+        seen |= paths
+        paths = {_ANY_ESCAPE.sub(_octet, each) for path in paths for each in (path, *_undotted(path))} - seen
+        if not paths:
             return
-        path = decoded
+        work += sum(map(len, paths))
+        if work > _MOST_WORK:
+            break
     yield None
+
+
+def _undotted(path: bytes) -> Iterator[bytes]:
+    """Yield the path without dot segments, with backslashes for slashes and without."""
+    if b"." in path:
+        for parts in (path.split(b"/"), path.replace(b"\\", b"/").split(b"/")):
+            yield b"/" + b"/".join(_without_dots(parts[1:]))
+            yield b"/" + b"/".join(_resolved(parts))
+
+
+def _looks(path: bytes) -> Iterator[bytes]:
+    yield path
+    if not path.isascii():
+        yield (short := _OVERLONG.sub(_short, path))
+        yield _look(short)
 
 
 def _octet(escape: re.Match[bytes]) -> bytes:
@@ -145,10 +167,14 @@ def _name(segment: bytes) -> bytes:
 
 def _resolved(segments: list[bytes]) -> list[bytes]:
     """Return the segments that are left when dot segments and empty ones are removed."""
+    return [segment for segment in _without_dots(segments) if segment]
+
+
+def _without_dots(segments: list[bytes]) -> list[bytes]:
     kept: list[bytes] = []
     for segment in segments:
         if segment == b"..":
             del kept[-1:]
         elif segment != b".":
             kept.append(segment)
-    return [segment for segment in kept if segment]
+    return kept

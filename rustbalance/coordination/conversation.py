@@ -6,7 +6,8 @@ records of the members; out: the messages of members, and of those who introduce
 refusals, counted by reason.
 
 Where the configuration names the first peers by hand (seeds), we introduce ourselves to each of them until its record
-is known, and whoever introduces itself with the token and a signed record is heard.
+is known, and whoever introduces itself with the token and a signed record is heard; not by a node that came with a
+bundle, though that named peers as well: others are to come with one too, which is good once and for a while.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from rustbalance.moment import Moment
 
 #: Seconds in which the same refusal of the same sender is logged once.
 QUIET = 600.0
-#: Refusals that an operator has to do something about.
+#: Refusals that an operator has to do something about, besides what a member says that no member should.
 TELLING = (Reason.UNKNOWN_KEY, Reason.UNKNOWN_SENDER, Reason.BAD_SIGNATURE, Reason.STALE_CLOCK, Reason.OVERSIZED)
 
 
@@ -52,6 +53,7 @@ class Conversation:
         self.introduction: Callable[[], NodeRecord | None] = lambda: None
         self.carrier = carrier
         self._seeds = settings.seeds
+        self._by_hand = bool(settings.seeds) and not settings.bundle
         self._now = clocks
         self._records: dict[NodeId, NodeRecord] = {}
         self._former: set[bytes] = set()
@@ -138,7 +140,7 @@ class Conversation:
 
     def _is_welcome(self, record: NodeRecord) -> bool:
         """Take the word of those who were members, and of one who has to be told that its bundle is another's."""
-        return bool(self._seeds) or record.public_key in self._former or self._is_dispossessed(record)
+        return self._by_hand or record.public_key in self._former or self._is_dispossessed(record)
 
     def _is_dispossessed(self, record: NodeRecord) -> bool:
         own = self.introduction()
@@ -151,7 +153,8 @@ class Conversation:
         kind = (refusal.reason, member)
         if member is not None and refusal.ahead is not None:
             self._offsets.note(member, refusal.ahead, now)
-        if refusal.reason not in TELLING or now < self._said.get(kind, float("-inf")) + QUIET:
+        telling = refusal.reason in TELLING or (member is not None and refusal.reason is Reason.MALFORMED)
+        if not telling or now < self._said.get(kind, float("-inf")) + QUIET:
             self.log.debug("a message is refused: {reason}", reason=refusal.reason.value)
             return
         self._said[kind] = now

@@ -33,7 +33,12 @@ class Speaker:
     """One who speaks, and notes what it hears. ``ahead``: seconds by which its wall clock is."""
 
     def __init__(
-        self, name: NodeId, wires: Wires, *seeds: NodeId, token: bytes = b"a token that all of them have"
+        self,
+        name: NodeId,
+        wires: Wires,
+        *seeds: NodeId,
+        token: bytes = b"a token that all of them have",
+        bundle: bytes = b"",
     ) -> None:
         self.name = name
         self.ahead = 0.0
@@ -46,7 +51,7 @@ class Speaker:
         with Secret.copy_of(token) as secret:
             ring = KeyRing(TokenKeys(secret))
         places = tuple(Seed(f"@{seed}", (f"memory:{seed}",)) for seed in seeds)
-        settings = CoordinationSettings(node=name, directory=Path(), seeds=places)
+        settings = CoordinationSettings(node=name, directory=Path(), seeds=places, bundle=bundle)
         self.talk = Conversation(self.carrier, ring, self.key, settings, self.now, self.draw)
         self.talk.hear = self.hear
         self.talk.introduction = self.record
@@ -157,6 +162,21 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(list(self.beta.carrier.peers), ["alpha"])
         self.beta.talk.say(None, BEAT)
         self.settle()
+        self.assertIn(("beta", PeerAnnounce(records=(self.beta.record(),))), self.alpha.heard)
+
+    def test_seeds_of_a_bundle(self) -> None:
+        """A node that came with a bundle, which named peers, lets nobody in by the token alone."""
+        self.alpha = Speaker("alpha", self.wires, "beta")
+        self.beta = Speaker("beta", self.wires, "alpha", bundle=b"b" * 32)
+        for speaker in (self.alpha, self.beta):
+            speaker.talk.members(())
+            speaker.talk.start()
+        self.settle()
+        self.alpha.talk.say(None, BEAT)
+        self.beta.talk.say(None, BEAT)
+        self.settle()
+        self.assertEqual(self.beta.heard, [])
+        self.assertIn("unknown_sender", self.beta.talk.rejected())
         self.assertIn(("beta", PeerAnnounce(records=(self.beta.record(),))), self.alpha.heard)
 
     def test_another_token(self) -> None:

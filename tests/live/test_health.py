@@ -26,6 +26,8 @@ STARTED_WITHIN = 120.0
 INTERVAL = 3
 #: Seconds until a target that hangs counts as down: three probes that each take their whole time.
 DOWN_WITHIN = 30.0
+#: Seconds that a daemon may take to stop which has something to finish first.
+LONG = 60.0
 #: Seconds until the points of a drained node are out of the descriptor, and in it again.
 WITHDRAWN, BACK = 10.0, 15.0
 GONE = Drill(
@@ -129,6 +131,34 @@ class StopTests(NodeTestCase):
         running = [tor.pid for tor in status.instances if tor.pid is not None and Path(f"/proc/{tor.pid}").exists()]
         self.assertEqual(running, [])
         figure(f"SIGTERM: nobody is let in after {closed:.2f} s; it ends after {ended:.1f} s (10 s are allowed)")
+
+    async def test_idle(self) -> None:
+        """What is under way is finished, and then nothing is waited for: the download is whole, the deadline far."""
+        await self.prepare()
+        text = self.node.config.read_text()
+        self.node.config.write_text(text.replace("[node]", f"shutdown_deadline_secs = {LONG:g}\n[node]", 1))
+        await self.serving()
+        await self.page()
+        child, size = self.node.child, 3_000_000
+        assert child is not None
+        download = deferred(self.visitors.fetch(self.node.onion_address, f"/big?bytes={size}"))
+        while not self.site.asked["/big"]:
+            await pause(reactor, 0.02)
+        self.assertFalse(download.called)
+        began = reactor.seconds()
+        child.send(signal.SIGTERM)
+        visit = await download
+        finished = reactor.seconds() - began
+        await within(LONG, reactor, child.gone())
+        ended = reactor.seconds() - began
+        self.assertEqual((visit.status, visit.size), (200, size), visit.error)
+        self.assertEqual(child.returncode, 0, child.tail)
+        self.assertLess(child.tail.index("Released lease"), child.tail.index("stopped"), child.tail)
+        self.assertNotIn("broken off", child.tail)
+        self.assertLess(ended - finished, LONG / 4)
+        figure(
+            f"SIGTERM in a download: it is whole after {finished:.1f} s, the daemon ends {ended - finished:.1f} s later"
+        )
 
 
 class DrainTests(ClusterTestCase):

@@ -7,7 +7,8 @@ Pure.
 
 import msgspec
 
-from rustbalance.cluster.election import is_possible
+from rustbalance.cluster.commands import Log
+from rustbalance.cluster.election import is_possible, term_round
 from rustbalance.cluster.membership import Member
 from rustbalance.cluster.messages import (
     Heartbeat,
@@ -27,6 +28,8 @@ LARGEST_LEAP = 2**20
 Incarnations by which others may be ahead of what we know of a node: it began none of them by the million. What goes
 further can only be meant to do harm: a node that has no number left can speak for itself no more.
 """
+MOST_TAKEOVERS = 1000
+"""Takeovers that we may have missed; who tells of more is named in the log."""
 
 
 def believable(message: Message, wall: float) -> Message | None:
@@ -51,6 +54,14 @@ class Hearing:
 
     def hear(self, sender: NodeId, message: Message, now: float) -> None:
         """``sender`` says this; a node that is no member can only announce records."""
+        before = term_round(self._parts.succession.lease.term)
+        self._hear(sender, message, now)
+        after = term_round(self._parts.succession.lease.term)
+        if before and after > before + MOST_TAKEOVERS:
+            line = f"{sender} tells of takeover {after}, the last that was known is {before}: rounds are being used up"
+            self._parts.out.append(Log("warn", line))
+
+    def _hear(self, sender: NodeId, message: Message, now: float) -> None:
         parts = self._parts
         member = parts.members.get(sender)
         match message:

@@ -115,6 +115,7 @@ def _ticket_key(bundle: Bundle) -> TicketKey:
     except InvalidKey as error:
         raise CannotMake(f"the bundle's ticket key is none: {error}") from None
     if key.public != bundle.facts.ticket.public_key:
+        key.wipe()
         raise CannotMake("the bundle's ticket key is not that of its ticket; ask for a new bundle")
     return key
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.cluster.commands import PersistedState, Send
+from rustbalance.cluster.commands import Log, PersistedState, Send
 from rustbalance.cluster.election import SPARE, latest_round
 from rustbalance.cluster.hearing import Hearing, believable
 from rustbalance.cluster.membership import Member
@@ -205,6 +205,22 @@ class HearingTests(SynchronousTestCase):
             self.assertGreaterEqual(self.parts.own.incarnation, incarnations)
             for each, known in zip(self.parts.members, before, strict=True):
                 self.assertGreaterEqual(each.evidence, known)
+
+
+class LeapTests(SynchronousTestCase):
+    """Rounds that are used up have somebody who did it."""
+
+    def test_named(self) -> None:
+        """Who first tells of a term that is far from what was known is in the log, once; a newcomer wonders not."""
+        parts = Parts(record("me"), ClusterSettings(), PersistedState(), lambda: 0.5, lambda it: it, lambda it: True)
+        parts.learn_records([record("a")], 0.0)
+        hearing, lines = Hearing(parts), list[str]()
+        for rounds in (5000, 6000, 7001, 7001):
+            hearing.hear("a", LeaseClaim(term=rounds << 36, priority=1), 0.0)
+            lines += [each.text for each in parts.out if isinstance(each, Log)]
+            parts.out.clear()
+        self.assertEqual(len(lines), 1)
+        self.assertIn("a tells of takeover 7001", lines[0])
 
 
 class BelievableTests(SynchronousTestCase):

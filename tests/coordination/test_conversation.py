@@ -11,6 +11,7 @@ from rustbalance.cluster.keys import KeyRing, NodeKey, TokenKeys
 from rustbalance.cluster.messages import (
     Heartbeat,
     IntroPoints,
+    LeaseClaim,
     LeaseRelease,
     Message,
     NodeRecord,
@@ -193,6 +194,18 @@ class ConversationTests(SynchronousTestCase):
         warnings = [formatEvent(event) for event in events if event["log_level"].name == "warn"]
         self.assertEqual(len([line for line in warnings if "another cluster token" in line]), 2)
         self.assertGreaterEqual(self.alpha.talk.rejected()["unknown_key"], 3)
+
+    def test_claims_ahead_of_time(self) -> None:
+        """A member that claims what nobody can have come to is counted, and named once in ten minutes."""
+        self.meet(self.alpha, self.beta)
+        with capturedLogs() as events:
+            for _ in range(3):
+                self.beta.talk.say("alpha", LeaseClaim(term=2**63 - 1, priority=0))
+                self.settle()
+        warnings = [formatEvent(event) for event in events if event["log_level"].name == "warn"]
+        self.assertEqual(self.alpha.heard, [])
+        self.assertEqual(self.alpha.talk.rejected(), {"malformed": 3})
+        self.assertEqual(warnings, ["messages of beta are refused: it claims a term whose time has not come"])
 
     def test_wrong_clock(self) -> None:
         """Whose clock is wrong is named, with by how much."""

@@ -33,6 +33,7 @@ NONCE = bytes(24)
 RING = keys.KeyRing(keys.TokenKeys(Secret.copy_of(b"token of the fuzzer")))
 MESH = RING.current.of(keys.Purpose.MESH)
 MEMBER, STRANGER = (keys.NodeKey(Secret.copy_of(letter * 32)) for letter in (b"a", b"s"))
+TICKET = keys.TicketKey(Secret.copy_of(b"t" * 32))
 NAMED = (messages.MalformedMessage, frames.Refused, envelope.MalformedFrame, bundle.BundleError)
 
 
@@ -132,8 +133,9 @@ def one_input(data: bytes) -> None:
 
 def seeds() -> list[bytes]:
     """Return good input for every door, so that the fuzzer need not invent it."""
-    record = records.sign_record(messages.NodeRecord("s", bytes(32), 1, 1, ("direct:127.0.0.1:1",)), STRANGER)
-    ticket = messages.Ticket(bytes(32), 2**33, "a")
+    came_with = (TICKET.public, records.bind(TICKET, STRANGER.public))
+    unsigned = messages.NodeRecord("s", bytes(32), 1, 1, ("direct:127.0.0.1:1",), b"", *came_with)
+    record, ticket = records.sign_record(unsigned, STRANGER), messages.Ticket(TICKET.public, 2**33, "a")
     good: list[messages.Message] = [
         messages.Heartbeat(
             beat=1,

@@ -85,6 +85,8 @@ class World:
         kept = subject.disk.state
         if kept is None or node.name not in {record.id for record in kept.records}:
             return
+        if node.name in {each.record.id for each in kept.forgotten}:
+            return
         record = node.core._parts.table.get(subject.name)
         assert record is not None
         self.forgetful = True

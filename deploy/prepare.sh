@@ -3,7 +3,7 @@
 # Safe to run twice; the second run only compares stamps. Used by the Makefile (venv, demo, test).
 #   deploy/prepare.sh venv      Python and the virtual environment
 #   deploy/prepare.sh system    also the programs the private network and the tests need (tor, WireGuard)
-#   deploy/prepare.sh drills    also what only the drills need: a library that makes a clock wrong
+#   deploy/prepare.sh drills    also what only the drills need: a library that makes a clock wrong, a machine to boot
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,11 +81,17 @@ ensure_system() {
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
+# A machine with Debian's own units, in which an ordinary user may have Tor restarted.
+booted_machine() {
+    has_admin systemd-nspawn || echo systemd-container
+    [ -x /usr/lib/polkit-1/polkitd ] || echo polkitd
+}
+
 wrong_clocks() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo libfaketime; }
 
 case "${1:-venv}" in
     venv) ensure_venv ;;
     system) ensure_system; ensure_venv ;;
-    drills) ensure_system $(wrong_clocks); ensure_venv ;;
+    drills) ensure_system $(wrong_clocks) $(booted_machine); ensure_venv ;;
     *) echo "usage: $0 [venv|system|drills]" >&2; exit 2 ;;
 esac

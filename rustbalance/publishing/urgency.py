@@ -82,12 +82,17 @@ class Urgency:
         """Return the monotonic second from which a publish is due, None before the first attempt."""
         if not self._first:
             return None
-        overdue = max(self._aged(), self._tried_at + AGAIN)
+        overdue = max(self._aged(), self._tried_at + self._again)
         return min([overdue, *(self._retry_at(key) for key in self._failed & set(self._first))])
 
     def age(self, now: Moment) -> float:
         """Return the age in seconds of the older one."""
         return now.mono - min(self._since(key) for key in self._first) if self._first else 0.0
+
+    @property
+    def _again(self) -> float:
+        """Seconds from an attempt to the next one: refreshes that come sooner must not put this off for ever."""
+        return min(AGAIN, self.settings.refresh_interval_secs)
 
     def _aged(self) -> float:
         return min(self._since(key) for key in self._first) + self.settings.max_age_secs
@@ -98,7 +103,7 @@ class Urgency:
     def _retry_at(self, key: bytes) -> float:
         if key not in self._confirmed:
             return self._tried_at + NEVER
-        return max(self._tried_at + AGAIN, self._confirmed[key] + self.settings.max_age_secs / 2)
+        return max(self._tried_at + self._again, self._confirmed[key] + self.settings.max_age_secs / 2)
 
 
 @dataclass

@@ -53,6 +53,16 @@ class UrgencyTests(SynchronousTestCase):
         self.attempt(1_020, FIRST, SECOND)
         self.assertEqual(self.due(), 1_020 + 900)
 
+    def test_refreshed_in_vain(self) -> None:
+        """Attempts that come more often than every two minutes, none of them confirmed, do not put it off."""
+        self.urgency = Urgency(PublishSettings(max_age_secs=100.0, refresh_interval_secs=60.0))
+        self.attempt(0, FIRST, SECOND)
+        self.attempt(60)
+        self.assertEqual(self.due(), 120)
+        self.assertEqual(self.urgency.reason(at(120)), OVERDUE)
+        self.attempt(120)
+        self.assertEqual(self.due(), 180)
+
     def test_failed(self) -> None:
         """A failed publish is done again past half of the age that visitors can do with; before there is time."""
         self.attempt(0, FIRST, SECOND)

@@ -1,12 +1,13 @@
 """
 Throws bytes at every door through which another node's bytes come in.
 
-    python3.12 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris hypothesis msgspec pynacl cryptography
+    python3.12 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris automat hypothesis msgspec pynacl cryptography
     /tmp/fuzz/bin/python -m tests.fuzz.fuzz_cluster CORPUS_DIRECTORY -max_total_time=600
 
 The first byte says which door: a message, a frame from anybody, what is in a good frame of a member, of a stranger or
-of a newcomer, introduction points, the contents of a bundle. Each must give a value or its one named error, and what it
-gives must be the same after it was encoded again. Anything else ends the run with the input in a file.
+of a newcomer, introduction points, the contents of a bundle; a stream, datagrams of the tunnel, addresses in it, and
+what a member says to a node that runs. Each must give a value or its one named error, and what it gives must be the
+same after it was encoded again. Anything else ends the run with the input in a file.
 
 msgspec is written in C and shows the fuzzer nothing of itself. What it says of bad input is turned into branches that
 the fuzzer can see: each sentence (which names a place and a rule) takes another one.
@@ -14,7 +15,7 @@ the fuzzer can see: each sentence (which names a place and a rule) takes another
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -22,7 +23,9 @@ from zlib import crc32
 atheris: Any = importlib.import_module("atheris")
 
 with atheris.instrument_imports(include=["rustbalance"]):
-    from rustbalance.cluster import bundle, envelope, frames, join_frames, keys, messages, points, records
+    from rustbalance.cluster import bundle, core, envelope, frames, join_frames, keys, messages, points, records
+    from rustbalance.cluster.settings import ClusterSettings
+    from rustbalance.mesh import datagrams, streams, tunnel_addresses, wg_config
     from rustbalance.moment import Moment
     from rustbalance.onion.inner import InnerLayer
     from rustbalance.onion.introduction import IntroductionPoint
@@ -34,7 +37,14 @@ RING = keys.KeyRing(keys.TokenKeys(Secret.copy_of(b"token of the fuzzer")))
 MESH = RING.current.of(keys.Purpose.MESH)
 MEMBER, STRANGER = (keys.NodeKey(Secret.copy_of(letter * 32)) for letter in (b"a", b"s"))
 TICKET = keys.TicketKey(Secret.copy_of(b"t" * 32))
-NAMED = (messages.MalformedMessage, frames.Refused, envelope.MalformedFrame, bundle.BundleError)
+NAMED = (
+    messages.MalformedMessage,
+    frames.Refused,
+    envelope.MalformedFrame,
+    bundle.BundleError,
+    streams.MalformedStream,
+    wg_config.MalformedAddress,
+)
 
 
 def _branches(count: int = 512) -> list[Callable[[], int]]:
@@ -104,6 +114,67 @@ def joining(data: bytes) -> None:
     join_frames.open_response(frame, RING, bytes(16), NOW)
 
 
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Cut the input: each piece has its length before it."""
+    while data:
+        length = int.from_bytes(data[:2]) % 2048
+        yield data[2 : 2 + length]
+        data = data[2 + length :]
+
+
+def stream(data: bytes) -> None:
+    """Read what arrives on a stream, in pieces, after we have sent a few frames on it."""
+    reader, ledger = streams.StreamReader(), streams.Ledger(0.0)
+    for _ in range(3):
+        ledger.said(0.0)
+    for piece in pieces(data):
+        reader.feed(piece)
+        while (item := reader.next()) is not None:
+            if isinstance(item, streams.Receipt):
+                ledger.confirm(item.count)
+    assert 0 <= ledger.outstanding <= 3
+
+
+def tunnel(data: bytes) -> None:
+    """Take datagrams of two peers, one second after another; what is kept is what is counted."""
+    incoming, outgoing = datagrams.Incoming(), datagrams.Outgoing(0)
+    outgoing.split("a", bytes(5000), 0.0)
+    for now, piece in enumerate(pieces(data)):
+        source = "ab"[len(piece) % 2]
+        incoming.receive(source, piece, float(now))
+        outgoing.asked(source, piece, float(now))
+        incoming.wake(float(now))
+        kept = sum(len(one) for partial in incoming._partials() for one in partial.pieces.values())
+        assert kept == incoming._size == sum(one.size for one in incoming._sources.values())
+
+
+def tunnel_address(data: bytes) -> None:
+    """Choose peers among those that say that they are there; each address that is taken is written as it was read."""
+    texts = data.decode("latin-1").split("\n")
+    claims = {str(number): text for number, text in enumerate(texts)}
+    network = tunnel_addresses.DEFAULT_NETWORK
+    own = wg_config.WgAddress(bytes(32), None, tunnel_addresses.first_address(network))
+    chosen = wg_config.choose_peers(claims, own, network, {})
+    assert chosen.peers.keys() | chosen.refused.keys() == claims.keys()
+    assert len({peer.tunnel_ip for peer in chosen.peers.values()} - {own.tunnel_ip}) == len(chosen.peers)
+    assert all(wg_config.parse_address(str(peer)) == peer for peer in chosen.peers.values())
+
+
+def member(data: bytes) -> None:
+    """Say things to a node of a cluster that runs, each a second after the other."""
+    me, others = (messages.NodeRecord(name, name.encode() * 32, 0, 100, ()) for name in "mo")
+    node = core.ClusterCore(me, ClusterSettings(), None, lambda: 0.5)
+    now = NOW
+    node.start(now)
+    node.learn([others], now)
+    for piece in pieces(data):
+        now = Moment(now.mono + 1.0, now.wall + 1.0)
+        node.receive("o", messages.decode(piece), now)
+        node.status(now)
+        due = node.due()
+        assert due is None or due > now.mono - 1.0
+
+
 DOORS: list[Callable[[bytes], object]] = [
     message,
     introduction_points,
@@ -113,6 +184,10 @@ DOORS: list[Callable[[bytes], object]] = [
     body,
     joining,
     contents,
+    stream,
+    tunnel,
+    tunnel_address,
+    member,
 ]
 
 
@@ -165,7 +240,15 @@ def seeds() -> list[bytes]:
         *(b"\x02" + sealed(one, "a", MEMBER) for one in encoded),
         b"\x05" + bytes(96) + b"\x01a" + encoded[0],
         b"\x07" + len(public).to_bytes(4) + public + b"\1\2\3\4",
+        b"\x08" + _cut(streams.header(b"abc") + b"abc" + streams.receipt(2), streams.receipt(3)),
+        b"\x09" + _cut(*datagrams.pieces(7, bytes(3000)), datagrams._HEAD.pack(datagrams.ASK, 1) + b"\x07"),
+        b"\x0a" + b"\n".join(b"%s=@[::1]:1/10.200.200.%d" % (letter * 43, 7) for letter in (b"A", b"E")),
+        b"\x0b" + _cut(*encoded[:5]),
     ]
+
+
+def _cut(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(2) + part for part in parts)
 
 
 def main() -> None:

@@ -251,7 +251,8 @@ class Schedule:
 
     def _free_at(self) -> float:
         """Return when the next publish may follow the last: not long after, when points that are out are dead."""
-        lost = self._last is not None and self._outline.auth_keys < self._last.outline.auth_keys
+        out, now = self._last.outline.auth_keys if self._last else frozenset(), self._outline.auth_keys
+        lost = bool(out) and (now < out or out.isdisjoint(now))
         return self._last_at + (min(self._gap, self.settings.gap_loss) if lost else self._gap)
 
     def _good_enough(self, now: Moment) -> bool:

@@ -261,6 +261,18 @@ class ChangeTests(ScheduleTestCase):
         self.assertLessEqual(when - second, 5.0)
         self.assertEqual(why, "the introduction points changed")
 
+    def test_all_points_dead(self) -> None:
+        """The same when others have come, but not one of those that are out is alive: nobody can come in."""
+        self.serve()
+        second = 100.0
+        for step in range(6):
+            self.schedule.points(outline(10 * step, 10 * step + 1, 200), at(second))
+            [(second, _)] = self.run_until(second + 40, second)[:1] or [(second, "")]
+            self.schedule.built(FOREVER, at(second))
+        self.assertEqual(reasons(self.schedule.points(outline(51, 61, 200), at(second + 6))), [], "one is alive")
+        dead = self.schedule.points(outline(71, 72, 73), at(second + 6.1))
+        self.assertEqual(reasons(dead), ["the introduction points changed"])
+
     def test_new_period_with_the_old_points(self) -> None:
         """When the points stay as they are the new keys are published with them after a short wait."""
         self.serve()

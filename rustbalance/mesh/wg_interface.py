@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import TimeoutError
+from twisted.logger import Logger
 
 from rustbalance.life import pause, within
 from rustbalance.mesh.tunnel_addresses import TunnelAddress
@@ -57,6 +58,8 @@ class Report:
 
 class WgInterface:
     """The interface ``settings.name``, with the key pair that is given. ``gone`` is called when its process ends."""
+
+    log = Logger()
 
     def __init__(
         self, settings: InterfaceSettings, private_key: Secret, public_key: str, tools: Tools, reactor: Any
@@ -136,13 +139,18 @@ class WgInterface:
 
     async def remove(self) -> None:
         """Take down what ``make`` made, as far as it came; what is not there any longer is no error."""
+        name, refusal = self._settings.name, ""
         if self._ours:
-            with suppress(ToolFailed):
-                await self._tools.run("ip", "link", "delete", "dev", self._settings.name)
-        self._ours = False
+            try:
+                await self._tools.run("ip", "link", "delete", "dev", name)
+            except ToolFailed as error:
+                refusal = str(error)
+        ours, self._ours = self._ours, False
         if self._process is not None:
             await self._process.end(self._reactor)
             self._process = None
+        if ours and refusal and await self._is_there():
+            self.log.error("the network interface {name} is left behind: {refusal}", name=name, refusal=refusal)
 
     @property
     def _alias(self) -> str:
@@ -151,6 +159,11 @@ class WgInterface:
     async def _link(self) -> Link:
         output = await self._tools.run("ip", "-j", "-d", "address", "show", "dev", self._settings.name)
         return read_link(output, self._settings.name)
+
+    async def _is_there(self) -> bool:
+        with suppress(ToolFailed, UnreadableReport):
+            return bool(await self._link())
+        return False
 
     async def _show(self, what: str) -> str:
         return (await self._tools.run("wg", "show", self._settings.name, what)).rstrip("\n")

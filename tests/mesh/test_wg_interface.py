@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 
 from twisted.internet import reactor  # noqa: TID251  (deadlines of real children)
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from rustbalance.mesh.wg_config import Endpoint, Remove, WgPeer, key_text
@@ -82,6 +83,20 @@ class WgInterfaceTests(TestCase):
         await interface.remove()
         self.assertEqual((tools.devices, interface.pid), ({}, None))
         self.assertIsNotNone(tools.children[0].ending)
+
+    async def test_left_behind(self) -> None:
+        """An interface that cannot be taken down is told of; one that is gone by itself is not worth a word."""
+        tools = FakeTools(reactor, kernel=True)
+        interface = self.interface(tools)
+        for broken, lines in (({"ip link delete"}, 1), (set(), 0)):
+            await interface.make(IP, [])
+            tools.broken = broken
+            if not broken:
+                tools.devices.clear()
+            with capturedLogs() as events:
+                await interface.remove()
+            self.assertEqual([event["log_level"].name for event in events], ["error"] * lines)
+            tools.broken = set()
 
     async def test_with_neither(self) -> None:
         """Without either the message names what is missing."""

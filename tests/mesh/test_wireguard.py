@@ -201,7 +201,7 @@ class WireguardCarrierTests(TestCase):
         self.assertEqual(a.address.tunnel_ip, NETWORK[1])
 
     async def test_settled(self) -> None:
-        """The address that a member keeps for us is taken at once, by the interface too, and has to be in our record."""
+        """The address that a member keeps for us is taken at once, by the interface too, and told of at once."""
         a = self.machine(1)
         moved: list[str] = []
         a.carrier.moved = moved.append

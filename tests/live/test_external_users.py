@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,12 @@ ROOT = os.geteuid() == 0
 AS_ROOT = () if ROOT else ("sudo", "-n")
 
 
+def may_sudo() -> bool:
+    """Say whether we may do things as root without being asked for a password."""
+    sudo = shutil.which("sudo")
+    return sudo is not None and subprocess.run((sudo, "-n", "true"), capture_output=True, check=False).returncode == 0
+
+
 class OtherUsersTests(LiveTestCase):
     """The key is placed for each by C{rustbalance place-key}, and the node uses what was placed."""
 
@@ -69,7 +76,7 @@ class OtherUsersTests(LiveTestCase):
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         """Make the place of each Tor, and a node for them."""
-        if not ROOT and subprocess.run(("sudo", "-n", "true"), capture_output=True, check=False).returncode:
+        if not (ROOT or may_sudo()):
             raise SkipTest("processes of other users can be started only by root, or with sudo without a password")
         self.folder = Path(tempfile.mkdtemp(prefix="rb-users-", dir="/tmp"))
         self.folder.chmod(0o755)

@@ -23,11 +23,6 @@ class NoAddressLeft(ValueError):
     """Every address of the tunnel's network is taken."""
 
 
-def first_address(network: TunnelNetwork) -> TunnelAddress:
-    """Return the address of the node that begins a cluster."""
-    return network[1]
-
-
 def usable(address: TunnelAddress, network: TunnelNetwork) -> bool:
     """Say whether a node may have ``address``: inside, and neither the network's own nor its broadcast address."""
     return address in network and 1 <= int(address) - int(network[0]) <= _capacity(network)

@@ -153,7 +153,7 @@ def tunnel_address(data: bytes) -> None:
     texts = data.decode("latin-1").split("\n")
     claims = {str(number): text for number, text in enumerate(texts)}
     network = tunnel_addresses.DEFAULT_NETWORK
-    own = wg_config.WgAddress(bytes(32), None, tunnel_addresses.first_address(network))
+    own = wg_config.WgAddress(bytes(32), None, network[1])
     chosen = wg_config.choose_peers(claims, own, network, {})
     assert chosen.peers.keys() | chosen.refused.keys() == claims.keys()
     assert len({peer.tunnel_ip for peer in chosen.peers.values()} - {own.tunnel_ip}) == len(chosen.peers)

@@ -114,8 +114,7 @@ class Parts:
         """Take the node out of service, or put it back."""
         self.coordination.fitness.drain(drained)
         cluster, active = self.coordination.status(), self.front.status().connections_active
-        members = () if cluster is None else cluster.members
-        others = tuple(one.id for one in members if one.state == "healthy" and one.id != self._config.node.id)
+        others = () if cluster is None else cluster.serving_others
         return Draining(drained=drained, others=others, connections=active)
 
     def wind_down(self) -> None:

@@ -5,7 +5,7 @@ Owns: what does each kind of repair, and who is told what about the target. In: 
 out: the repairs, and services.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,6 +60,13 @@ def repairer(
             if tor.name == name and tor.serving:
                 tor.failed("it was found not to work, seen from outside")
 
+    def impossible() -> Collection[Action]:
+        """Only who publishes can do it again, and the lease can be given away only where another node serves."""
+        cluster = coordination.status()
+        others = () if cluster is None else cluster.serving_others
+        able = {Action.REPUBLISH: publisher.outlook.leading, Action.STEP_DOWN: bool(others)}
+        return [action for action, can in able.items() if not can]
+
     return Repairer(
         {
             Action.RESTART_INSTANCE: restart,
@@ -69,6 +76,7 @@ def repairer(
             Action.STEP_DOWN: lambda _: coordination.fitness.resign(clocks().mono),
         },
         clocks,
+        impossible,
     )
 
 

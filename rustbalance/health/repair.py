@@ -10,6 +10,7 @@ there may be nobody. How often a repair may be done is limited whatever calls fo
 cause do not make a storm of it, and a failure that comes and goes is not repaired for ever.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -214,17 +215,20 @@ class Repairs:
     _cases: dict[tuple[Failure, str], _Case] = field(default_factory=dict)
     _done: dict[tuple[Action, str], list[float]] = field(default_factory=dict)
 
-    def report(self, failure: Failure, subject: str, now: Moment) -> list[Act | Escalated]:
+    def report(
+        self, failure: Failure, subject: str, now: Moment, impossible: Collection[Action] = ()
+    ) -> list[Act | Escalated]:
         """
         Return what to do about it now: often nothing, since the last repair is given its time.
 
-        Report it again for as long as it lasts, at whatever pace it is noticed.
+        Report it again for as long as it lasts, at whatever pace it is noticed. What is ``impossible`` on this node at
+        present is passed over.
         """
         case = self._cases.setdefault((failure, subject), _Case())
         case.heard_at = now.mono
         if now.mono < case.next_at:
             return []
-        step = self._step(failure, subject, case, now.mono)
+        step = self._step(failure, subject, case, now.mono, impossible)
         if step is not None:
             return [self._act(step, failure, subject, case, now.mono)]
         case.rung = case.on_rung = 0
@@ -245,12 +249,15 @@ class Repairs:
             del self._cases[key]
         return tuple(_sentence(*key, case) for key, case in self._cases.items())
 
-    def _step(self, failure: Failure, subject: str, case: _Case, at: float) -> Step | None:
-        """Return the step that is due, after passing over those that are used up or not allowed; None: no more."""
+    def _step(
+        self, failure: Failure, subject: str, case: _Case, at: float, impossible: Collection[Action]
+    ) -> Step | None:
+        """Return the step that is due, after passing over those that are used up or cannot be; None: no more."""
         steps = PLANS[failure].steps
         while case.rung < len(steps):
             step = steps[case.rung]
-            if case.on_rung < step.times and self._allowed(step.action, subject, at):
+            possible = step.action not in impossible and self._allowed(step.action, subject, at)
+            if case.on_rung < step.times and possible:
                 return step
             case.rung += 1
             case.on_rung = 0

@@ -5,7 +5,7 @@ Owns: the repairs of this node: that they are done, and said. In: failures from 
 kind of repair; out: repairs, lines of the log, sentences. ``rustbalance.health.repair`` decides.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from twisted.logger import Logger
 
@@ -18,18 +18,24 @@ Remedy = Callable[[str], object]
 
 
 class Repairer:
-    """``remedies`` has one for each action."""
+    """``remedies`` has one for each action; ``impossible`` says which would do nothing at present."""
 
     log = Logger()
 
-    def __init__(self, remedies: Mapping[Action, Remedy], clocks: Callable[[], Moment] = read_clocks) -> None:
+    def __init__(
+        self,
+        remedies: Mapping[Action, Remedy],
+        clocks: Callable[[], Moment] = read_clocks,
+        impossible: Callable[[], Collection[Action]] = tuple,
+    ) -> None:
         self._remedies = remedies
         self._now = clocks
+        self._impossible = impossible
         self._repairs = Repairs()
 
     def report(self, failure: Failure, subject: str = "") -> None:
         """Do what is to be done about it now; report it for as long as it lasts."""
-        for done in self._repairs.report(failure, subject, self._now()):
+        for done in self._repairs.report(failure, subject, self._now(), self._impossible()):
             if isinstance(done, Escalated):
                 self.log.error("{sentence}", sentence=done.sentence)
             else:

@@ -141,6 +141,11 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
     @property
+    def serving_others(self) -> tuple[str, ...]:
+        """The names of the other nodes that serve visitors."""
+        return tuple(one.id for one in self.members if one.state == "healthy" and one.id != self.me)
+
+    @property
     def serves_us(self) -> bool:
         """Whether another node publishes our points."""
         ours = any(source.partition("/")[0] == self.me for source in self.sources)

@@ -12,6 +12,7 @@ from rustbalance.moment import Moment
 from rustbalance.proxy.health import TargetHealth
 from rustbalance.tor.failures import TorFailure
 from tests.coordination.memory import Cluster
+from tests.ops import statuses
 from tests.ops.statuses import node
 
 
@@ -67,6 +68,8 @@ class KeepingTests(SynchronousTestCase):
         coordination.rebuild = lambda reason: self.called.append("rebuild")
         self.patch(coordination.fitness, "resign", lambda at: self.called.append(at))
         self.patch(coordination, "rejoin", lambda node: self.called.append(node))
+        self.patch(coordination, "status", lambda: statuses.cluster(beta="healthy"))
+        self.node.publisher.outlook.leading = True
         repairs = repairer(self.tors, coordination, self.node.publisher, self.now)
         repairs.report(Failure.DESCRIPTOR_STALE)
         repairs.report(Failure.PEER_SILENT, "beta")
@@ -76,6 +79,20 @@ class KeepingTests(SynchronousTestCase):
         self.cluster.clock.advance(200.0)
         repairs.report(Failure.UNREACHABLE)
         self.assertEqual(self.called[3:], ["publish", self.now().mono])
+
+    def test_impossible(self) -> None:
+        """A node that follows publishes nothing, and where no other serves the lease is not given away."""
+        self.patch(self.node.publisher, "publish_now", lambda: self.called.append("publish"))
+        self.patch(self.node.coordination.fitness, "resign", lambda at: self.called.append("resign"))
+        self.patch(self.node.coordination, "status", lambda: statuses.cluster(beta="dead"))
+        self.node.publisher.outlook.leading = False
+        self.repairs.report(Failure.UNREACHABLE)
+        self.assertEqual(self.called, [])
+        self.assertIn("visit it from elsewhere", self.repairs.problems()[0])
+        self.patch(self.node.coordination, "status", lambda: statuses.cluster(beta="healthy"))
+        self.cluster.clock.advance(1000.0)
+        self.repairs.report(Failure.UNREACHABLE)
+        self.assertEqual(self.called, ["resign"])
 
     def test_target(self) -> None:
         """What the probe finds out about the target, the cluster is told."""

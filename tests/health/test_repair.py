@@ -66,6 +66,15 @@ class RepairsTests(SynchronousTestCase):
         self.assertIsInstance(escalated, Escalated)
         self.assertIn("Tor (primary) cannot be used as it is: change what is said about it", escalated.sentence)
 
+    def test_what_is_impossible_is_passed_over(self) -> None:
+        """A node alone cannot give the lease away, so nobody is told that it is; one that follows does not publish."""
+        repairs, alone = Repairs(), [Action.STEP_DOWN]
+        done = [act for second in range(400) for act in repairs.report(Failure.UNREACHABLE, "", at(second), alone)]
+        self.assertEqual([each.action for each in done if isinstance(each, Act)], [Action.REPUBLISH])
+        self.assertEqual(sum(isinstance(each, Escalated) for each in done), 1)
+        (escalated,) = Repairs().report(Failure.UNREACHABLE, "", at(0), [Action.STEP_DOWN, Action.REPUBLISH])
+        self.assertIsInstance(escalated, Escalated)
+
     def test_what_no_repair_helps_is_told_at_once(self) -> None:
         """The target is not ours to mend."""
         (escalated,) = Repairs().report(Failure.TARGET_DOWN, "", at(0))

@@ -50,6 +50,18 @@ class RepairerTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
         self.assertEqual(self.done, [(Action.STEP_DOWN, "")])
 
+    def test_impossible(self) -> None:
+        """What cannot be done now is neither done nor said; as soon as it can be it is."""
+        impossible = [Action.REPUBLISH]
+        performers = {action: self.performer(action) for action in Action}
+        repairer = Repairer(performers, self.clocks, lambda: impossible)
+        repairer.report(Failure.UNREACHABLE)
+        impossible.clear()
+        self.now = 1000.0
+        repairer.recovered(Failure.UNREACHABLE)
+        repairer.report(Failure.UNREACHABLE)
+        self.assertEqual([action for action, _ in self.done], [Action.STEP_DOWN, Action.REPUBLISH])
+
     def test_problems(self) -> None:
         """What lasts is told with what is being done about it."""
         self.repairer.report(Failure.PEER_SILENT, "berlin")

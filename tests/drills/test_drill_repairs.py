@@ -37,6 +37,12 @@ SEVERED = Drill(
     "three visits fail, no point stands: it is started anew and its points are published",
     90.0,
 )
+NOWHERE = Drill(
+    17,
+    "the scout answers, but gets nowhere (its way out leads to a proxy that is not there; a visit every 2 s)",
+    "three visits fail, no directory answers either: the scout is started anew, what is published is left alone",
+    120.0,
+)
 DAEMON = Drill(16, "the daemon is killed (SIGKILL) and started again by the service manager", "all is as it was", 45.0)
 
 
@@ -170,6 +176,45 @@ class SeveredDrill(LoneNodeTestCase):
         await self.well()
         self.assertEqual(self.said("the introduction points of Tor (primary) do not work: it is being restarted"), 1)
         self.assertEqual(self.said("the descriptors are being published again"), 0)
+
+
+class ScoutDrill(LoneNodeTestCase):
+    """The Tor that looks at the address from outside lives and gets nowhere; visitors are served as ever."""
+
+    lines = (TOR, CANARY)
+
+    async def test_no_way_out(self) -> None:
+        """
+        Visits fail, and all that is wrong is the visitor's own Tor: one restart of that mends it.
+
+        Nothing is published again, and the lease stays: neither would help.
+        """
+        await self.begin()
+        before = await self.node.until(visited, 60.0)
+        began = reactor.seconds()
+        place = UNIXClientEndpoint(reactor, str(self.state / "tor" / "scout" / "control.sock"))
+        control = await connect(place, reactor)
+        await control.set_conf([("Socks5Proxy", "127.0.0.1:1"), ("DisableNetwork", "1")])
+        await control.set_conf([("DisableNetwork", "0")])
+        control.abandon("that was all")
+        await self.node.until(lambda now: now.canary is not None and now.canary.failures >= 3, 90.0)
+        await self.page()
+
+        def mended(now: NodeStatus) -> bool:
+            return visited(now) and tor_of(now, "scout").pid != tor_of(before, "scout").pid
+
+        await self.node.until(mended, NOWHERE.bound + 30)
+        NOWHERE.mended(self, began)
+        after = await self.well()
+        self.assertEqual(self.said("nothing comes through Tor (scout): it is being restarted"), 1)
+        self.assertEqual(self.said("the descriptors are being published again"), 0)
+        self.assertEqual(self.said("the lease is given away"), 0)
+        self.assertEqual(tor_of(after).pid, tor_of(before).pid)
+
+
+def visited(status: NodeStatus) -> bool:
+    """Did the last visit pass?"""
+    return status.canary is not None and status.canary.passed_age_secs is not None and status.canary.failures == 0
 
 
 class DaemonDrills(LoneNodeTestCase):

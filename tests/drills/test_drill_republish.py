@@ -31,10 +31,11 @@ from rustbalance.publishing.counters import RevisionStore
 from rustbalance.publishing.settings import VerifySettings
 from rustbalance.secrets import Secret
 from rustbalance.tor.control import TorControl, connect
+from rustbalance.tor.events import DescriptorUploaded
 from tests.drills.drill import Drill
 from tests.drills.test_drill_repairs import CANARY, TOR, LoneNodeTestCase, counters, higher
 from tests.live.test_publishing import OwnNetworkTestCase, until
-from tests.live.test_verification import INTERVAL, WatchedNode, ended_by_us
+from tests.live.test_verification import INTERVAL, WatchedNode, WatchedTestCase, ended_by_us
 
 reactor: Any = global_reactor
 #: Seconds by which the counters of the other publisher run ahead.
@@ -53,6 +54,15 @@ SCOUTLESS = Drill(
     "three visits fail: the descriptors are published again, once, with counters above those",
     120.0,
 )
+OVERDUE = Drill(
+    35,
+    "no directory confirms anything, for longer than health.descriptor_max_age_secs (60 s here; by default 900 s)",
+    "with a warning both are published at once; then directories confirm again, and all do",
+    60.0,
+)
+#: Seconds between two publishes here, and age from which a publish is overdue.
+REFRESH, MAX_AGE = 30.0, 60.0
+WARNING = "Too few directories have confirmed a publish"
 FORGOTTEN = Drill(
     33,
     "all relays are killed and start again with nothing in their memory",
@@ -93,11 +103,11 @@ class ForeignDrill(LoneNodeTestCase):
         await self.node.until(failing, 60.0)
 
         def mended(status: NodeStatus) -> bool:
-            return passes(status) and status.published and not status.problems
+            return passes(status) and status.published and higher(counters(status), planted)
 
         await self.node.until(mended, self.drill.bound + 30)
         self.drill.mended(self, began)
-        self.assertTrue(higher(counters(await self.well()), planted))
+        await self.node.until(lambda status: not status.problems, 90.0)  # the check after the publish says so as well
         self.assertEqual(self.said("Canary self-test FAILED"), 1)
         self.assertEqual(self.said("the descriptors are being published again"), 1)
         await self.page()
@@ -154,7 +164,7 @@ class ScoutlessDrill(ForeignDrill):
     What that Tor remembers still works; it is by looking the descriptor up anew that it finds what a visitor would.
     """
 
-    lines = (f"{TOR}\nscout = false", '[coordination]\nmode = "direct"', CANARY)
+    lines = (f"{TOR}\nscout = false", CANARY)
     drill = SCOUTLESS
 
 
@@ -166,6 +176,44 @@ def passes(status: NodeStatus) -> bool:
 def failing(status: NodeStatus) -> bool:
     """Have so many visits failed that it matters?"""
     return status.canary is not None and status.canary.failures >= 3
+
+
+class OverdueDrill(WatchedTestCase):
+    """No directory confirms anything; what it does with it nobody knows."""
+
+    def test_overdue(self) -> Deferred[None]:
+        """What was last confirmed gets older than it may: both are published at once, with a warning."""
+        return deferred(self.check_overdue())
+
+    async def check_overdue(self) -> None:
+        """Let no confirmation through until the warning is there, then all."""
+        node = self.watched(VerifySettings(mode="off"), refresh_interval_secs=REFRESH, max_age_secs=MAX_AGE)
+        await node.ready()
+        await until("both descriptors are confirmed by all directories", node.complete)
+        confirmed, before = reactor.seconds(), node.revisions()
+        hear = node.publisher.on_event
+        self.patch(node.publisher, "on_event", lambda event: isinstance(event, DescriptorUploaded) or hear(event))
+        dues: list[float] = []
+
+        def warned() -> bool:
+            """Note when it is due, as long as it has not come."""
+            said = bool(node.lines(WARNING))
+            if not said:
+                dues.append(node.publisher._schedule.urgency.due() or 0.0)
+            return said
+
+        await until("the warning", warned, 300)
+        age, late = reactor.seconds() - confirmed, clocks().mono - dues[-1]
+        self.assertGreaterEqual(age, MAX_AGE)
+        self.assertLess(late, 2.0)
+        self.assertTrue(node.lines("Could not publish"), node.said)
+        self.patch(node.publisher, "on_event", hear)
+        began = reactor.seconds()
+        await until("both are there", lambda: node.complete() and node.revisions() > before, OVERDUE.bound + 30)
+        OVERDUE.mended(self, began)
+        self.assertTrue(node.lines("(overdue)"), node.said)
+        self.assertEqual(len(node.lines(WARNING)), 1)
+        print(f"published at the age of {age:.0f} s, {late:.1f} s after that was due; it may be {MAX_AGE:g} s old")
 
 
 class ForgottenDrill(OwnNetworkTestCase):

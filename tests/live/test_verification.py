@@ -34,6 +34,8 @@ from tests.live.test_publishing import Node, OwnNetworkTestCase, PublishingTestC
 reactor: Any = global_reactor
 PROGRAM = Path(sys.executable).with_name("rustbalance")
 INTERVAL = 10.0
+BUSY = 2.0
+"""Seconds by which a check may end later, on a busy machine, than the one before it let expect; found in 9.5 s here."""
 
 
 @implementer(ILogObserver)
@@ -240,11 +242,11 @@ class EmptiedDirectoryTests(OwnNetworkTestCase):
                 injected=f"a directory forgets everything (checks every {INTERVAL:g} s; by default every 300 s)",
                 repair="exactly that one is sent both descriptors again",
                 seconds=mended,
-                bound=INTERVAL,
+                bound=INTERVAL + BUSY,
             )
         )
         print(f"found after {found:.1f} s, both are there again after {mended:.1f} s; checks every {INTERVAL:g} s")
-        self.assertLessEqual(mended, INTERVAL)
+        self.assertLessEqual(mended, INTERVAL + BUSY)
 
     async def restart(self, relay: str) -> None:
         """

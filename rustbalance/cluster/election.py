@@ -30,6 +30,8 @@ ROUND = 8.0
 """Seconds from the time of a round to that of the next."""
 SPARE = 16.0
 """Seconds by which a round may be ahead of our clock: those of others are not quite the same."""
+SET_BACK = 3600.0
+"""Seconds by which our own clock may have been set back: so far ahead of it what we knew may still be true."""
 _FIRST = 1_767_225_600
 """Unix time of round 0: the beginning of 2026."""
 _FREE = 1 << 20
@@ -40,7 +42,7 @@ MOST_TURNS = 5
 
 def next_term(seen: int, priority: int, node: NodeId) -> int:
     """Return the term that ``node`` claims when the highest one so far is ``seen``; in a round a low priority leads."""
-    name = int.from_bytes(hashlib.sha256(node.encode()).digest()[: _NAME_BITS // 8], "big")
+    name = int.from_bytes(hashlib.sha256(node.encode()).digest()[:4]) >> 32 - _NAME_BITS
     tail = (_LARGEST_PRIORITY - min(priority, _LARGEST_PRIORITY)) << _NAME_BITS | name
     return min(term_round(seen) + 1, LAST_ROUND) << _TAIL_BITS | tail
 
@@ -123,11 +125,11 @@ class Lease:
         return True
 
     def doubt(self, wall: float) -> None:
-        """Forget what cannot be, since a clock, ours or somebody's, or the disk was wrong when we came to know it."""
-        if is_possible(self.term, wall):
+        """Forget what cannot be, since our clock or the disk was far wrong when we came to know it."""
+        if is_possible(self.term, wall, SET_BACK):
             return
         self.term = (latest_round(wall + SPARE) + 1 << _TAIL_BITS) - 1
-        if self.claim is not None and not is_possible(self.claim.term, wall):
+        if self.claim is not None and not is_possible(self.claim.term, wall, SET_BACK):
             self.claim, self.expires = None, float("-inf")
 
     def publisher(self, now: float) -> NodeId | None:

@@ -1,5 +1,7 @@
 """Tests for L{rustbalance.cluster.election}."""
 
+import hashlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -8,6 +10,7 @@ from rustbalance.cluster.election import (
     LAST_ROUND,
     MOST_TURNS,
     ROUND,
+    SET_BACK,
     SPARE,
     Claim,
     Lease,
@@ -41,6 +44,12 @@ class TermTests(SynchronousTestCase):
         """A hundred nodes that have seen the same term make a hundred terms of it."""
         terms = {next_term(7, 100, f"node-{number}") for number in range(100)}
         self.assertEqual(len(terms), 100)
+
+    def test_layout(self) -> None:
+        """27 bits of round, 16 of priority, the first 20 of the name's SHA-256, as docs/protocol.md has it."""
+        term = next_term(6 << 36, 100, "node-7")
+        name = int(hashlib.sha256(b"node-7").hexdigest()[:5], 16)
+        self.assertEqual((term >> 36, term >> 20 & 0xFFFF, term & 0xFFFFF), (7, 65535 - 100, name))
 
     def test_low_priority_leads_within_a_round(self) -> None:
         """Of two that claim at once, the one with the lower number has the higher term."""
@@ -130,6 +139,8 @@ class LeaseTests(SynchronousTestCase):
         wall, lease = 1.8e9, Lease()
         lease.take(Claim(latest_round(wall) << 36, 100, "a"), 10.0)
         lease.doubt(wall)
+        self.assertEqual((lease.publisher(1.0), lease.term), ("a", latest_round(wall) << 36))
+        lease.doubt(wall - SET_BACK)
         self.assertEqual((lease.publisher(1.0), lease.term), ("a", latest_round(wall) << 36))
         lease.note(2**63 - 1)
         lease.doubt(wall)

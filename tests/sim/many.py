@@ -20,19 +20,19 @@ WORSE = 10
 """Nice value, so that a machine stays usable meanwhile."""
 
 
-def complaint(seed: int, nodes: int) -> str | None:
-    """Return what goes wrong with that seed, None when nothing does."""
+def complaint(seed: int, nodes: int, lies: float = 0.0) -> str | None:
+    """Return what goes wrong with that seed, None when nothing does; ``lies`` as for ``live_through``."""
     try:
-        live_through(seed, nodes)
+        live_through(seed, nodes, lies=lies)
     except (Violation, Restless) as wrong:
         return f"seed {seed}: {wrong}"
     return None
 
 
-def wrong_ones(seeds: Iterable[int], nodes: int, processes: int) -> Iterable[str]:
+def wrong_ones(seeds: Iterable[int], nodes: int, processes: int, lies: float) -> Iterable[str]:
     """Yield a line for each seed that goes wrong, as soon as it is known."""
     with Pool(processes, initializer=partial(os.nice, WORSE)) as pool:
-        yield from filter(None, pool.imap_unordered(partial(complaint, nodes=nodes), seeds, chunksize=20))
+        yield from filter(None, pool.imap_unordered(partial(complaint, nodes=nodes, lies=lies), seeds, chunksize=20))
 
 
 def main() -> int:
@@ -42,10 +42,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10_000, help="how many (default 10000)")
     parser.add_argument("--nodes", type=int, default=7, help="nodes of each cluster (default 7)")
     parser.add_argument("--processes", type=int, default=2, help="processes to spread them over (default 2)")
+    parser.add_argument("--lies", type=float, default=0.0, help="how probably a member lies now and then (default 0)")
     options = parser.parse_args()
     begun = time.monotonic()
     wrong = 0
-    for line in wrong_ones(range(options.first, options.first + options.seeds), options.nodes, options.processes):
+    seeds = range(options.first, options.first + options.seeds)
+    for line in wrong_ones(seeds, options.nodes, options.processes, options.lies):
         wrong += 1
         print(line, flush=True)
     took = time.monotonic() - begun

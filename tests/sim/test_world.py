@@ -39,6 +39,12 @@ class WeatherTests(SynchronousTestCase):
         for nodes, seeds in ((2, 60), (3, 60), (30, 1)):
             self.assertEqual([line for seed in range(seeds) if (line := complaint(seed, nodes))], [], f"{nodes} nodes")
 
+    def test_liars(self) -> None:
+        """Members that use up all terms they can, again and again, break nothing, and do no harm that lasts."""
+        for nodes, seeds in ((3, 60), (7, 30)):
+            wrong = [line for seed in range(seeds) if (line := complaint(seed, nodes, lies=0.3))]
+            self.assertEqual(wrong, [], f"{nodes} nodes")
+
     def test_same_seed_same_trace(self) -> None:
         """A seed that goes wrong can be looked at again, event by event; another seed is another story."""
         one, two = list[str](), list[str]()

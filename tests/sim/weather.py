@@ -7,6 +7,11 @@ quiet one, or ``Violation``.
 
 from random import Random
 
+from msgspec.structs import replace
+
+from rustbalance.cluster.commands import Send
+from rustbalance.cluster.election import SPARE, latest_round
+from rustbalance.cluster.messages import Heartbeat, LeaseClaim
 from rustbalance.cluster.settings import ClusterSettings
 from tests.sim.node import SimulatedNode
 from tests.sim.oracle import Violation
@@ -20,6 +25,8 @@ SETTLING = 25.0
 """Seconds of good weather after which nobody dies or takes over any more."""
 STORM_SETTINGS = ClusterSettings(points_lifetime=10.0)
 """An hour is too long for a short story."""
+TRUTH = 32.0
+"""Seconds at the end of the bad weather in which nobody lies any more, so that its effects are over with it."""
 REFRESH = 40.0
 """
 So are ten minutes: what a publisher that died at once has put over the union is replaced with the next refresh, since
@@ -29,10 +36,11 @@ these do not.)
 
 
 class Weather:
-    """Misfortunes for ``world``."""
+    """Misfortunes for ``world``; ``lies``: the probability that somebody lies about terms before one of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lies: float = 0.0) -> None:
         self._world = world
+        self._lies = lies
         self._random = Random(f"{world.seed}/weather")
         self._over = False
 
@@ -86,6 +94,8 @@ class Weather:
     def _next(self) -> None:
         if self._over:
             return
+        if self._lies and self._world.agenda.now < STORM - TRUTH and self._random.random() < self._lies:
+            self._lie()
         self._befall()
         self._world.agenda.after(self._random.expovariate(1 / 3.0), self._next)
 
@@ -108,6 +118,21 @@ class Weather:
             ill = random.choice(ills)
             self._world.agenda.note(f"weather: {ill.__name__} {node}")
             ill(node)
+
+    def _lie(self) -> None:
+        """Let a node claim the highest term that is believed, or tell of it."""
+        random, up = self._random, self._world.up()
+        if not up:
+            return
+        liar = random.choice(up)
+        term = (latest_round(liar.clock().wall + SPARE) << 36) + random.randrange(2**36)
+        own = liar.core._parts.own
+        own.beat += 1
+        told = Heartbeat(beat=own.beat, incarnation=own.incarnation, priority=100, state=own.state(), term=term)
+        publisher = random.choice(self._world.nodes).name
+        messages = (LeaseClaim(term=term, priority=0), told, replace(told, publisher=publisher, lease_left=8.0))
+        self._world.agenda.note(f"weather: _lie {liar}")
+        liar.do([Send(None, random.choice(messages))])
 
     def _partition(self) -> None:
         random, names = self._random, [node.name for node in self._world.nodes]
@@ -193,9 +218,13 @@ def _switch_tor(node: SimulatedNode) -> None:
         node.regain_tor()
 
 
-def live_through(seed: int, nodes: int = 7, storm: float = STORM, story: list[str] | None = None) -> World:
+def live_through(
+    seed: int, nodes: int = 7, storm: float = STORM, story: list[str] | None = None, lies: float = 0.0
+) -> World:
     """
     Give a cluster ``storm`` seconds of a hard time, then see that it recovers; ``story`` is told what happens.
+
+    ``lies``: how probable it is, before each misfortune, that a member claims what has not come to pass.
 
     With an odd seed the last node is new: nobody knows it until it joins.
 
@@ -206,7 +235,7 @@ def live_through(seed: int, nodes: int = 7, storm: float = STORM, story: list[st
     priorities = [100 + (seed + place) % 3 for place in range(nodes)]
     world = World(seed, nodes, STORM_SETTINGS, pairs, priorities)
     world.agenda.story, world.refresh = story, REFRESH
-    weather = Weather(world)
+    weather = Weather(world, lies)
     world.boot_all(old)
     for newcomer in world.nodes[old:]:
         world.agenda.after(storm * weather.chance(), weather.bring, newcomer)

@@ -5,6 +5,7 @@ Owns: recognising a key file, checking it against what lies beside it, and never
 ``MasterKey``. Source of the formats: C tor's crypto_format.c (tagged files) and hs_service.c (directories).
 """
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,8 @@ PUBLIC_HEADER = b"== ed25519v1-public: type0 ==\0\0\0"
 SECRET_NAME = "hs_ed25519_secret_key"  # noqa: S105  (a file name)
 PUBLIC_NAME = "hs_ed25519_public_key"
 HOSTNAME = "hostname"
+LONGEST = 4096
+"""Bytes: more than any of these files has."""
 
 
 class KeyFileError(ValueError):
@@ -34,7 +37,7 @@ def load_master_key(path: Path) -> MasterKey:
     :raises KeyFileError: no such file, open to others, another kind of file, or another key beside it.
     """
     try:
-        with read_raw(path, limit=4096) as raw:
+        with read_raw(path, limit=LONGEST) as raw:
             key = _recognise(raw)
     except InvalidKey as error:
         raise KeyFileError(f"{path}: {error}") from None
@@ -82,8 +85,13 @@ def _check_beside(directory: Path, key: MasterKey) -> None:
 
 
 def _contents(path: Path) -> bytes | None:
+    """Return the first bytes of a file, more than those that we know have; nothing makes us wait or read for ever."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, LONGEST)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:

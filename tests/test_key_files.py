@@ -160,6 +160,15 @@ class BesideTests(KeyFileTests):
         (self.directory / HOSTNAME).mkdir()
         self.assertIn("cannot be read", self.refused(self.put(SEED)))
 
+    def test_without_an_end(self) -> None:
+        """Nothing beside the key can keep us: no pipe that nobody writes to, no file without an end."""
+        path = self.put(SEED)
+        os.mkfifo(self.directory / HOSTNAME)
+        self.assertEqual(load_master_key(path).public, PUBLIC)
+        (self.directory / HOSTNAME).unlink()
+        (self.directory / HOSTNAME).symlink_to("/dev/zero")
+        self.assertEqual(load_master_key(path).public, PUBLIC)
+
 
 class CreatingTests(KeyFileTests):
     """L{create_master_key} makes a key and replaces none."""

@@ -116,7 +116,10 @@ class ExternalTor(TorInstance):
         if service is None:
             return
         if not await is_in_place(control, service):
-            self.log.warn("Tor ({name}) has lost our service, as by a reload; it is given back", name=self.name)
+            self.log.warn(
+                "Tor ({name}) has lost our service, as by a reload; it is given back (in its torrc it would stay)",
+                name=self.name,
+            )
             await self._ensure(control, service)
         if self._unconfirmed is not None and await confirm_address(control, service, self._unconfirmed):
             self._unconfirmed = None

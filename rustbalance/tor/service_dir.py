@@ -44,7 +44,9 @@ def is_ours(directory: Path) -> bool:
             continue
         except OSError:
             return False
-        return owner == os.geteuid() or (place != directory and owner == 0 and os.access(place, os.W_OK))
+        return owner == os.geteuid() or (
+            place != directory and owner == 0 and os.access(place, os.W_OK, effective_ids=True)
+        )
     return False
 
 

@@ -29,6 +29,7 @@ class Restartable(Protocol):
     """A Tor, as far as repairs go; see ``rustbalance.tor.instance``."""
 
     name: str | None
+    restartable: bool
 
     @property
     def serving(self) -> bool:
@@ -60,11 +61,20 @@ def repairer(
             if tor.name == name and tor.serving:
                 tor.failed("it was found not to work, seen from outside")
 
-    def impossible() -> Collection[Action]:
-        """Only who publishes can do it again, and the lease can be given away only where another node serves."""
+    def impossible(subject: str) -> Collection[Action]:
+        """
+        Return what would do nothing.
+
+        Only who publishes can do it again; the lease can be given away only where another node serves; and a Tor that
+        is not ours is restarted by the operator's command or not at all.
+        """
         cluster = coordination.status()
         others = () if cluster is None else cluster.serving_others
-        able = {Action.REPUBLISH: publisher.outlook.leading, Action.STEP_DOWN: bool(others)}
+        able = {
+            Action.REPUBLISH: publisher.outlook.leading,
+            Action.STEP_DOWN: bool(others),
+            Action.RESTART_INSTANCE: all(tor.restartable for tor in tors if tor.name == subject),
+        }
         return [action for action, can in able.items() if not can]
 
     return Repairer(

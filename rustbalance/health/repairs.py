@@ -18,7 +18,7 @@ Remedy = Callable[[str], object]
 
 
 class Repairer:
-    """``remedies`` has one for each action; ``impossible`` says which would do nothing at present."""
+    """``remedies`` has one for each action; ``impossible`` says which would do nothing for a subject at present."""
 
     log = Logger()
 
@@ -26,7 +26,7 @@ class Repairer:
         self,
         remedies: Mapping[Action, Remedy],
         clocks: Callable[[], Moment] = read_clocks,
-        impossible: Callable[[], Collection[Action]] = tuple,
+        impossible: Callable[[str], Collection[Action]] = lambda _: (),
     ) -> None:
         self._remedies = remedies
         self._now = clocks
@@ -35,7 +35,7 @@ class Repairer:
 
     def report(self, failure: Failure, subject: str = "") -> None:
         """Do what is to be done about it now; report it for as long as it lasts."""
-        for done in self._repairs.report(failure, subject, self._now(), self._impossible()):
+        for done in self._repairs.report(failure, subject, self._now(), self._impossible(subject)):
             if isinstance(done, Escalated):
                 self.log.error("{sentence}", sentence=done.sentence)
             else:

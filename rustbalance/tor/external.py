@@ -76,6 +76,7 @@ class ExternalTor(TorInstance):
         self.serves_visitors = key is not None
         self._service: HiddenService | None = None
         self._unconfirmed: OnionAddress | None = None
+        self.restartable = bool(settings.restart_command)
         self._restarter = Restarter(name, settings.restart_command, reactor)
 
     async def connect(self) -> TorControl:

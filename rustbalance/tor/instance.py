@@ -59,13 +59,14 @@ class TorInstance(Service):
     The service around one Tor. ``control`` is its connection while there is one.
 
     ``socks`` is where it takes outgoing connections: the path of a Unix socket, or host and port. ``serves_visitors``:
-    our onion service is on it, or will be.
+    our onion service is on it, or will be. ``restartable``: somebody restarts it when it has failed.
     """
 
     log = Logger()
     mode: Literal["managed", "external"]
     socks: Path | tuple[str, int]
     serves_visitors = True
+    restartable = True
 
     def __init__(self, name: str, reactor: Any, backoff: Backoff, patience: Patience) -> None:
         self.setName(name)

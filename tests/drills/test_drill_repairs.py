@@ -38,7 +38,7 @@ SEVERED = Drill(
     90.0,
 )
 NOWHERE = Drill(
-    17,
+    36,
     "the scout answers, but gets nowhere (its way out leads to a proxy that is not there; a visit every 2 s)",
     "three visits fail, no directory answers either: the scout is started anew, what is published is left alone",
     120.0,

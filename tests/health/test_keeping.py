@@ -22,6 +22,7 @@ class Tor:
     def __init__(self, name: str, *, serving: bool = True) -> None:
         self.name: str | None = name
         self.serving = serving
+        self.restartable = True
         self.reasons: list[str] = []
 
     def failed(self, reason: str, failure: TorFailure = TorFailure.HUNG) -> None:
@@ -60,6 +61,16 @@ class KeepingTests(SynchronousTestCase):
         for name in ("primary", "standby", "scout"):
             self.repairs.report(Failure.TOR_HUNG, name)
         self.assertEqual([len(tor.reasons) for tor in self.tors], [1, 0])
+
+    def test_nobody_restarts_it(self) -> None:
+        """Where the operator has given no command for it, nobody says that a Tor is being restarted: he is asked."""
+        self.tors[0].restartable = False
+        self.repairs.report(Failure.TOR_DOWN, "primary")
+        self.repairs.report(Failure.TOR_DOWN, "standby")
+        first, second = self.repairs.problems()
+        self.assertIn("Tor (primary) does not run: see why it does not start", first)
+        self.assertIn("Tor (standby) does not run: it is being restarted", second)
+        self.assertEqual(self.tors[0].reasons, [])
 
     def test_the_others(self) -> None:
         """Publishing again, joining a peer anew, building the tunnel anew, giving the lease away."""

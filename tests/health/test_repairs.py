@@ -54,7 +54,7 @@ class RepairerTests(SynchronousTestCase):
         """What cannot be done now is neither done nor said; as soon as it can be it is."""
         impossible = [Action.REPUBLISH]
         performers = {action: self.performer(action) for action in Action}
-        repairer = Repairer(performers, self.clocks, lambda: impossible)
+        repairer = Repairer(performers, self.clocks, lambda _: impossible)
         repairer.report(Failure.UNREACHABLE)
         impossible.clear()
         self.now = 1000.0

@@ -199,6 +199,7 @@ class ExternalTorTests(TestCase):
         prepare_service_directory(self.directory, self.key)
         await self.serving(instance)
         self.assertEqual((instance.status().problem, self.restarts), (None, 0))
+        self.assertEqual((instance.restartable, self.instance().restartable), (True, False))
 
     async def test_another_key_was_placed(self) -> None:
         """A Tor that serves another address from there is told to stop, and nobody takes it for ours."""

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -157,7 +158,8 @@ class TunnelSocket(DatagramProtocol):
     def _write(self, address: str, datagram: bytes) -> None:
         try:
             self._port.write(datagram, (address, self._number))
-        except OSError as error:  # no buffer left, or the tunnel has no way to that peer: what is lost is asked for
+        except (OSError, MessageLengthError) as error:
+            # No buffer left, no way to that peer, an MTU that somebody has made smaller: what is lost is asked for.
             self.dropped += 1
             self.log.debug("a datagram could not be sent: {error}", error=error)
 

@@ -4,7 +4,7 @@ import os
 import socket
 
 from twisted.internet import reactor  # noqa: TID251  (real sockets)
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, MessageLengthError
 from twisted.trial.unittest import TestCase
 
 from rustbalance.cluster.envelope import MAX_FRAME
@@ -124,6 +124,22 @@ class TunnelSocketTests(TestCase):
         self.assertEqual(a.dropped, 1)
         a.send(B, b"hello")
         await until(lambda: self.heard[B] == [(A, b"hello")])
+
+    async def test_too_long_for_the_device(self) -> None:
+        """Where somebody has made the MTU smaller, what still fits goes on, also behind what does not."""
+        a, _ = self.end(A, B), self.end(B, A)
+        write = a._port.write
+
+        def narrow(datagram: bytes, address: tuple[str, int]) -> None:
+            if len(datagram) > 1000:
+                raise MessageLengthError("message too long")
+            write(datagram, address)
+
+        self.patch(a._port, "write", narrow)
+        a.send(B, bytes(50 * PIECE_SIZE))
+        a.send(B, b"hello")
+        await until(lambda: (A, b"hello") in self.heard[B])
+        self.assertEqual(a.dropped, 50)
 
     async def test_nonsense(self) -> None:
         """Datagrams that are no part of a frame do no harm."""

@@ -13,6 +13,8 @@ from rustbalance.cli.options import told
 from rustbalance.provisioning.passphrase import get_passphrase, passphrase_options
 from rustbalance.secrets import Secret
 
+HOURS = 24.0
+"""How long a bundle is valid unless told otherwise."""
 EPILOG = """\b
 Example:
   rustbalance bundle --dir ~/node --out node2.bundle
@@ -27,22 +29,43 @@ once, within its time.
 @click.option("--dir", "directory", required=True, type=click.Path(path_type=Path), help="The directory of this node.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there.")
 @click.option(
-    "--hours", type=click.FloatRange(0, 720, min_open=True), default=24, show_default=True, help="How long it is valid."
+    "--hours",
+    type=click.FloatRange(0, 720, min_open=True),
+    default=HOURS,
+    show_default=True,
+    help="How long it is valid.",
 )
 @passphrase_options
 def bundle(
     directory: Path, out: Path | None, hours: float, passphrase_file: Path | None, passphrase_fd: int | None
 ) -> None:
     """Make a join bundle: encrypted, for one node, for a while."""
-    from rustbalance.cluster.bundle import LEAST_PASSPHRASE
     from rustbalance.provisioning.node_files import CONFIG
 
     config = directory / CONFIG
     told(config, _check)
-    with get_passphrase(passphrase_file, passphrase_fd, twice=True) as passphrase:
-        if len(passphrase) < LEAST_PASSPHRASE:
-            raise click.UsageError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
-        line = told(config, lambda path: _make(path, passphrase, hours * 3600))
+    with new_passphrase(passphrase_file, passphrase_fd) as passphrase:
+        make(config, passphrase, out, hours)
+
+
+def new_passphrase(file: Path | None, descriptor: int | None) -> Secret:
+    """
+    Return the passphrase for a new bundle.
+
+    :raises click.UsageError: there is none, or it is too short.
+    """
+    from rustbalance.cluster.bundle import LEAST_PASSPHRASE
+
+    passphrase = get_passphrase(file, descriptor, twice=True)
+    if len(passphrase) < LEAST_PASSPHRASE:
+        passphrase.wipe()
+        raise click.UsageError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
+    return passphrase
+
+
+def make(config: Path, passphrase: Secret, out: Path | None, hours: float) -> None:
+    """Make a bundle from the configuration of a node, and write it to ``out``, or to stdout."""
+    line = told(config, lambda path: _make(path, passphrase, hours * 3600))
     if out is None:
         click.echo(line)
         return
@@ -74,4 +97,4 @@ def _write(out: Path, line: str) -> None:
     try:
         write_atomically(out, line.encode("ascii") + b"\n")
     except OSError as error:
-        raise click.UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
+        raise click.UsageError(f"{out} cannot be written: {error.strerror}") from None

@@ -62,6 +62,34 @@ class InitTests(CliCase):
         done = self.call("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000")
         self.assertIn(f"rustbalance bundle --dir {self.directory / 'node'} ", done.stdout)
 
+    def phrase(self, text: str = "correct horse battery") -> Path:
+        """Return a file with a passphrase."""
+        path = self.directory / "phrase"
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+        return path
+
+    def test_bundle(self) -> None:
+        """A second node can be invited in the same breath: its bundle opens with the passphrase, for one day."""
+        out = self.directory / "second.bundle"
+        words = ("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000", "--bundle", out)
+        done = self.run_detached(*words, "--passphrase-file", self.phrase())
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("valid for 24 hours", done.stdout)
+        joined = self.call("join", out, "--dir", self.directory / "second", "--passphrase-file", self.phrase())
+        self.assertEqual(joined.exit_code, 0, joined.output)
+        first, second = (load_config(self.directory / name / "config.toml") for name in ("node", "second"))
+        self.assertEqual(first.coordination.cluster_token, second.coordination.cluster_token)
+
+    def test_bundle_refused(self) -> None:
+        """A passphrase that is missing, too short, or for no bundle, is told before anything is written (D-69)."""
+        words = ("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000")
+        out, phrase = self.directory / "b", "--passphrase-file"
+        self.assert_refused(self.call(*words, "--bundle", out, phrase, self.phrase("short")), "at least 12")
+        self.assert_refused(self.call(*words, phrase, self.phrase()), "--bundle FILE")
+        self.assertIn("no terminal", self.run_detached(*words, "--bundle", out).stderr)
+        self.assertFalse((self.directory / "node").exists())
+
     def test_what_the_machine_lacks(self) -> None:
         """When tor is not installed the node is made all the same, and it is said what to do before the start."""
         done = self.run_program("init", "--dir", self.directory / "node", "--target", "127.0.0.1:8000", PATH="/gone")

@@ -106,7 +106,7 @@ class WgInterface:
         """
         Return what the interface reports.
 
-        :raises InterfaceFailed: it is not there, down, or has not our address, key or port.
+        :raises InterfaceFailed: it is not there, down, or has not our address, packet size, key or port.
         """
         if self._process is not None and self._process.ending is not None:
             raise InterfaceFailed(f"{self._settings.userspace}: {self._process.ending}")
@@ -115,6 +115,7 @@ class WgInterface:
             found = {
                 "it is down": link.up,
                 f"it has lost the address {tunnel_ip}": str(tunnel_ip) in link.addresses,
+                f"its MTU is {link.mtu}": link.mtu == MTU,
                 "it has another key": await self._show("public-key") == self._public_key,
                 "it listens on another port": await self._show("listen-port") == str(self._settings.listen_port),
             }

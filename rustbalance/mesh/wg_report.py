@@ -27,17 +27,19 @@ class _Address(msgspec.Struct):
 class _Link(msgspec.Struct):
     ifname: str = ""
     flags: tuple[str, ...] = ()
+    mtu: int = 0
     ifalias: str = ""
     addr_info: tuple[_Address, ...] = ()
 
 
 @dataclass(frozen=True)
 class Link:
-    """A network interface: is it up, what alias does it bear, which IP addresses has it."""
+    """A network interface: is it up, what alias does it bear, which IP addresses has it, how long may packets be."""
 
     up: bool
     alias: str
     addresses: frozenset[str]
+    mtu: int
 
 
 def read_link(output: str, name: str) -> Link:
@@ -53,7 +55,8 @@ def read_link(output: str, name: str) -> Link:
     # Older versions put an empty object for each interface that was not asked for.
     for link in links:
         if link.ifname == name:
-            return Link("UP" in link.flags, link.ifalias, frozenset(address.local for address in link.addr_info))
+            addresses = frozenset(address.local for address in link.addr_info)
+            return Link("UP" in link.flags, link.ifalias, addresses, link.mtu)
     raise UnreadableReport(f"ip: it does not tell of {name}")
 
 

@@ -220,6 +220,7 @@ class WireguardTests(TestCase):
             "delete": lambda: a.machine.run("ip", "link", "delete", "dev", "wg-rb"),
             "hang": lambda: process_gets(signal.SIGSTOP),
             "set down": lambda: a.machine.run("ip", "link", "set", "dev", "wg-rb", "down"),
+            "small packets": lambda: a.machine.run("ip", "link", "set", "dev", "wg-rb", "mtu", "600"),
             "no address": lambda: a.machine.run("ip", "address", "flush", "dev", "wg-rb"),
             "no peer": lambda: a.machine.run("wg", "set", "wg-rb", "peer", b.public, "remove"),
         }

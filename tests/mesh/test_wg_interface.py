@@ -156,6 +156,7 @@ class WgInterfaceTests(TestCase):
         faults = {
             "it is down": lambda device: setattr(device, "up", False),
             "it has lost the address 10.200.200.1": lambda device: device.addresses.clear(),
+            "its MTU is 576": lambda device: setattr(device, "mtu", 576),
             "it has another key": lambda device: setattr(device, "key", "X="),
             "it listens on another port": lambda device: setattr(device, "port", "5"),
         }

@@ -27,12 +27,12 @@ class ReadingTests(SynchronousTestCase):
     def test_link(self) -> None:
         """An interface with all that matters of it."""
         addresses = frozenset({"10.200.200.1", "fe80::d667:c3c8:de9:11f9"})
-        self.assertEqual(read_link(LINK, "wg-t1"), Link(True, "rustbalance abc", addresses))
+        self.assertEqual(read_link(LINK, "wg-t1"), Link(True, "rustbalance abc", addresses, 1280))
 
     def test_link_that_is_down(self) -> None:
         """An interface that is down, without alias and addresses, behind the empty objects of older versions."""
         output = '[{},{"ifname":"wg-t1","flags":["POINTOPOINT","NOARP"],"addr_info":[]}]'
-        self.assertEqual(read_link(output, "wg-t1"), Link(False, "", frozenset()))
+        self.assertEqual(read_link(output, "wg-t1"), Link(False, "", frozenset(), 0))
 
     def test_peers(self) -> None:
         """Networks and times by key; none is none."""

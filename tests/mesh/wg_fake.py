@@ -27,6 +27,7 @@ class Device:
     port: str = "0"
     peers: dict[str, dict[str, str]] = field(default_factory=dict)
     handshakes: dict[str, int] = field(default_factory=dict)
+    mtu: int = 1420
 
 
 class FakeChild(Child):
@@ -118,8 +119,8 @@ class FakeTools(Tools):
                     child.die()
             case ["link", "set", _, _, "alias", alias]:
                 device.alias = alias
-            case ["link", "set", _, _, "mtu", _, "up"]:
-                device.up = True
+            case ["link", "set", _, _, "mtu", mtu, "up"]:
+                device.up, device.mtu = True, int(mtu)
             case ["address", "replace", address, *_]:
                 device.addresses.add(address.partition("/")[0])
             case _:
@@ -161,5 +162,5 @@ class FakeTools(Tools):
 def _link(name: str, device: Device) -> str:
     flags = ["POINTOPOINT", *(["UP"] if device.up else [])]
     addresses = [{"local": address} for address in device.addresses]
-    link = {"ifname": name, "flags": flags, "ifalias": device.alias, "addr_info": addresses}
+    link = {"ifname": name, "flags": flags, "mtu": device.mtu, "ifalias": device.alias, "addr_info": addresses}
     return msgspec.json.encode([link]).decode()

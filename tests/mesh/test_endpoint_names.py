@@ -119,6 +119,7 @@ class EndpointNamesTests(TestCase):
             for endpoint in endpoints:
                 self.assertIsNone(names.numeric(endpoint))
             self.now += FRESH_SECS
+        await until(lambda: running[0] == AT_ONCE)
         await within(10, reactor, deferToThread(lambda: None))
         release.set()
         await until(lambda: self.changes == len(endpoints))

@@ -63,11 +63,13 @@ def check(path: Path) -> DirectoryReport:
     :raises NoDaemon: nobody listens there.
     :raises NoAnswer: the check takes longer than it may.
     """
-    before = ask(path, "verify", DirectoryReport).number
+    begun = ask(path, "verify", DirectoryReport)
+    if not begun.running:
+        return begun  # there is nobody to ask, so that was soon over
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         report = ask(path, "verification", DirectoryReport)
-        if report.number > before:
+        if report.number > begun.number:
             return report
         time.sleep(PERIOD)
     raise NoAnswer(f"the directories have not been asked within {PATIENCE:g} seconds; the daemon's log may say why")

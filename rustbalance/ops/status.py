@@ -12,6 +12,7 @@ import msgspec
 
 SCOUT = "scout"
 """The name of the Tor instance that serves no visitors."""
+DRAINED = "this node is drained: `rustbalance undrain` puts it back into service"
 
 
 class Health(StrEnum):
@@ -229,7 +230,8 @@ def judge(
     Return the health that these facts amount to, and every problem as a sentence.
 
     Down: no visitor can reach this node (no Tor serves, its points were never published, the front does not listen).
-    Degraded: visitors are served, but something needs attention, or the node is ``drained``, which is as it should be.
+    Degraded: visitors are served, but something needs attention, or the node is ``drained``, which is as it should be
+    where others serve: then nobody needs to reach this one.
     ``problems`` are added to those found here.
     """
     of_cluster = () if cluster is None else cluster.problems
@@ -240,11 +242,12 @@ def judge(
         and (published or (cluster is not None and cluster.serves_us))
         and proxy.listening is not None
     )
-    if drained:
-        return Health.DEGRADED, ("this node is drained: `rustbalance undrain` puts it back into service", *found)
-    if not reachable:
-        return Health.DOWN, found or (_unpublished(cluster),)
-    return (Health.DEGRADED if found else Health.HEALTHY), found
+    elsewhere = drained and cluster is not None and bool(cluster.serving_others)
+    if reachable or elsewhere:
+        health = Health.DEGRADED if found or drained else Health.HEALTHY
+    else:
+        health, found = Health.DOWN, found or (_unpublished(cluster),)
+    return health, (*((DRAINED,) if drained else ()), *found)
 
 
 def _unpublished(cluster: ClusterStatus | None) -> str:

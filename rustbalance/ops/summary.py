@@ -26,13 +26,15 @@ def summarize(
     drained: bool,
 ) -> str:
     """Return the sentence, without a full stop; the first of ``problems`` is for when nothing else is to be said."""
-    if drained:
-        return _of_drained(cluster)
+    others = () if cluster is None else cluster.serving_others
+    if drained and others:
+        return "this node is drained: visitors are sent to the others until `rustbalance undrain`"
     causes = [
         *_of_tors([tor for tor in instances if tor.serves_visitors]),
         *_of_target(proxy),
         *_of_others(cluster),
         *_of_descriptors(descriptors),
+        *(["it is drained, and no other node serves, so they still come here"] if drained else []),
     ]
     if health is Health.HEALTHY:
         return VERDICTS[health]
@@ -42,13 +44,6 @@ def summarize(
 def _first(problems: Sequence[str]) -> str:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{problems[0]}{more}" if problems else "the reason is not known"
-
-
-def _of_drained(cluster: ClusterStatus | None) -> str:
-    others = () if cluster is None else (one for one in cluster.members if one.id != cluster.me)
-    if any(one.state == "healthy" for one in others):
-        return "this node is drained: visitors are sent to the others until `rustbalance undrain`"
-    return "this node is drained, but no other serves: visitors still come here"
 
 
 def _of_tors(serving: list[InstanceStatus]) -> Iterator[str]:

@@ -10,7 +10,9 @@ from twisted.internet import reactor  # noqa: TID251  (a real socket needs the r
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
+from rustbalance.cli.verify import PATIENCE
 from rustbalance.files import private_directory
+from rustbalance.life import deferred, within
 from rustbalance.ops.control_socket import ControlSocket
 from rustbalance.ops.directories import DirectoryReport, DirectoryRow, Finding
 from rustbalance.provisioning.new_node import create_node
@@ -53,7 +55,9 @@ class DaemonTests(TestCase):
         self.addCleanup(service.stopService)
 
     def begin(self) -> DirectoryReport:
-        """Begin a check."""
+        """Begin a check; one that nobody can be asked for is over at once."""
+        if self.report.problem is not None:
+            return self.report
         return DirectoryReport(number=self.report.number - 1, running=True, publishes=True)
 
     def look(self) -> DirectoryReport:
@@ -81,6 +85,14 @@ class DaemonTests(TestCase):
         out, _, code = await self.call()
         self.assertEqual(code, 1)
         self.assertIn("OLDER than 7; posted again", out)
+
+    async def test_nobody_to_ask(self) -> None:
+        """Where the daemon cannot ask anybody, that is what it says, at once."""
+        problem = "the responsible directories are not known yet"
+        self.report = DirectoryReport(number=5, running=False, publishes=True, age_secs=0.0, problem=problem)
+        out, _, code = await within(PATIENCE / 4, reactor, deferred(self.call()))
+        self.assertEqual((code, self.looks), (1, 0))
+        self.assertIn(problem, out)
 
     async def test_json(self) -> None:
         """Scripts get the report as it is, with the same exit status."""

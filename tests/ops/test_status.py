@@ -80,6 +80,21 @@ class ClusterTests(SynchronousTestCase):
             self.assertEqual((health, len(problems)), (Health.DOWN, 1))
             self.assertIn(words, problems[0])
 
+    def test_drained(self) -> None:
+        """A drained node is no worse than degraded where others serve; where none does it is what it is."""
+        gone = replace(INSTANCE, phase="waiting")
+        others, nobody = cluster_status(beta="healthy"), cluster_status(beta="dead")
+        for tor, cluster, wanted in (
+            (INSTANCE, others, Health.DEGRADED),
+            (gone, others, Health.DEGRADED),
+            (INSTANCE, nobody, Health.DEGRADED),
+            (gone, nobody, Health.DOWN),
+            (gone, None, Health.DOWN),
+        ):
+            health, problems = judge((tor,), (DESCRIPTOR,), PROXY, cluster=cluster, drained=True)
+            self.assertEqual(health, wanted)
+            self.assertIn("this node is drained", problems[0])
+
     def test_its_problems(self) -> None:
         """What is wrong with the cluster degrades each node that can say so."""
         cluster = replace(CLUSTER, problems=("node gamma is not heard",))

@@ -76,11 +76,13 @@ class SummaryTests(SynchronousTestCase):
         others = replace(cluster(publisher=publisher, b=state), sources=data.draw(st.sampled_from([(), ("alpha/x",)])))
         among = data.draw(st.sampled_from([None, others]))
         problems = data.draw(st.sampled_from([(), ("Tor has no introduction points",)]))
-        health, found = judge(instances, descriptors, front, problems, among)
-        sentence = summarize(health, instances, descriptors, front, among, found, drained=False)
+        drained = data.draw(st.booleans())
+        health, found = judge(instances, descriptors, front, problems, among, drained=drained)
+        sentence = summarize(health, instances, descriptors, front, among, found, drained=drained)
         self.assertEqual(health is Health.HEALTHY, not found, found)
         self.assertEqual(health is Health.HEALTHY, sentence == "visitors are served", sentence)
         self.assertNotIn("not known", sentence)
+        self.assertEqual(drained, "drained" in sentence, sentence)
         self.assertNotIn("\n", sentence)
 
     def test_no_publisher(self) -> None:
@@ -92,8 +94,12 @@ class SummaryTests(SynchronousTestCase):
         self.assertIn("the front does not listen", summary(node(proxy=replace(node().proxy, listening=None))))
 
     def test_drained(self) -> None:
-        """One that is drained says so, whatever else is wrong."""
+        """One that is drained while others serve says so, whatever else is wrong; without others all of it counts."""
         others = cluster(a="healthy", b="dead")
         self.assertIn("sent to the others", summary(node(instances=(BROKEN,), cluster=others), drained=True))
         for nobody in (None, cluster(a="dead", b="unhealthy")):
-            self.assertIn("no other serves: visitors still come here", summary(node(cluster=nobody), drained=True))
+            found = summary(node(cluster=nobody), Health.DEGRADED, drained=True)
+            self.assertIn("drained, and no other node serves, so they still come here", found)
+            found = summary(node(instances=(BROKEN,), cluster=nobody), drained=True)
+            self.assertIn("no visitor can reach this node: no Tor serves (primary: tor cannot be started", found)
+            self.assertIn("drained", found)

@@ -129,12 +129,25 @@ class Parts:
 
     def _make_verifier(self) -> Verifier:
         settings, outlook = verify_settings(self._config), self.publisher.outlook
-        return Verifier(outlook, self.address, self.tors.outside, settings, self._reactor, stale=self._stale)
+        return Verifier(
+            outlook,
+            self.address,
+            self.tors.outside,
+            settings,
+            self._reactor,
+            stale=self._stale,
+            nowhere=self._gets_nowhere,
+        )
 
     def _stale(self, stale: bool) -> None:
         """Tell what deals with failures whether directories lack what they have been sent again and again."""
         tell = self.repairs.report if stale else self.repairs.recovered
         tell(Failure.DESCRIPTOR_STALE, DIRECTORIES)
+
+    def _gets_nowhere(self, tor: str, nowhere: bool) -> None:
+        """Tell what deals with failures of a Tor through which no directory is heard, or that it is heard again."""
+        tell = self.repairs.report if nowhere else self.repairs.recovered
+        tell(Failure.NO_WAY_OUT, tor)
 
     def _verbs(self, status: Callable[[], NodeStatus]) -> Verbs:
         """Return what the control socket answers."""

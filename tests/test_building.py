@@ -60,6 +60,10 @@ class BuildingTests(SynchronousTestCase):
         self.assertIn("the directories do not have the latest descriptor", " ".join(parts.repairs.problems()))
         parts._stale(False)
         self.assertEqual(parts.repairs.problems(), ())
+        parts._gets_nowhere("scout", True)
+        self.assertIn("nothing comes through Tor (scout): it is being restarted", " ".join(parts.repairs.problems()))
+        parts._gets_nowhere("scout", False)
+        self.assertEqual(parts.repairs.problems(), ())
         self.assertIsNotNone(parts.verifier.check().problem or parts.verifier.report().problem)
 
     def test_no_canary(self) -> None:

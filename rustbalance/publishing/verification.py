@@ -71,6 +71,25 @@ class Timetable:
         return self._due
 
 
+@dataclass
+class Deafness:
+    """Checks in a row that no directory has answered, through one Tor: after ``ENOUGH`` of them it is that Tor."""
+
+    _through: str = ""
+    _count: int = 0
+
+    ENOUGH = 2
+
+    def checked(self, tor: str, *, answered: bool) -> list[tuple[str, bool]]:
+        """Return of which Tors it is so, or over, after a check through ``tor``."""
+        news = []
+        if self._count >= self.ENOUGH and (answered or tor != self._through):
+            news.append((self._through, False))
+        same = not answered and tor == self._through
+        self._through, self._count = tor, 0 if answered else self._count + 1 if same else 1
+        return [*news, (tor, True)] if self._count >= self.ENOUGH else news
+
+
 @dataclass(frozen=True)
 class Hearsay:
     """

@@ -25,7 +25,7 @@ from rustbalance.ops.status import DescriptorStatus
 from rustbalance.publishing.outlook import Outlook
 from rustbalance.publishing.settings import VerifySettings
 from rustbalance.publishing.track import Standing
-from rustbalance.publishing.verification import Answer, Round, Timetable, lost
+from rustbalance.publishing.verification import Answer, Deafness, Round, Timetable, lost
 from rustbalance.tor.control import TorControl
 from rustbalance.tor.fetching import fetch_descriptor
 from rustbalance.tor.instance import TorInstance
@@ -53,7 +53,8 @@ class Verifier(Service):
 
     ``outside`` returns a Tor that can look, best one that does not serve the address itself. ``stale`` is told after
     each check of our own whether directories lack what they have been sent once more, and that it is over when another
-    node publishes.
+    node publishes. ``nowhere`` is told of a Tor through which no directory answers, and when that is over
+    (``Deafness``).
     """
 
     log = Logger()
@@ -67,6 +68,7 @@ class Verifier(Service):
         reactor: Any,
         clocks: Callable[[], Moment] = read_clocks,
         stale: Callable[[bool], None] = lambda stale: None,
+        nowhere: Callable[[str, bool], None] = lambda tor, nowhere: None,
     ) -> None:
         self.setName("verifier")
         self._outlook = outlook
@@ -76,6 +78,8 @@ class Verifier(Service):
         self._reactor = reactor
         self._now = clocks
         self._stale = stale
+        self._nowhere = nowhere
+        self._deafness = Deafness()
         self._table = Timetable(settings.delay, settings.interval)
         self._tasks = Tasks(self.log)
         self._alarm = Alarm(reactor, self._due)
@@ -213,14 +217,19 @@ class Verifier(Service):
 
         Return why nobody could be asked, None when somebody was.
         """
+        through = ""
         while targets := look.unasked() or look.bad() or look.mute():
             if targets == look.mute():
                 await pause(self._reactor, self._settings.pause)
             tor = self._outside()
             if tor is None or tor.control is None:
                 return NO_TOR
+            through = str(tor.name)
             look.take(await self._fetch(tor.control, targets))
-        return look.silence()
+        silence = look.silence()
+        for name, nowhere in self._deafness.checked(through, answered=silence is None):
+            self._nowhere(name, nowhere)
+        return silence
 
     async def _fetch(self, control: TorControl, directories: Sequence[str]) -> list[Answer]:
         deadline = self._settings.deadline

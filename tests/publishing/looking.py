@@ -68,6 +68,7 @@ class Looking:
     """
 
     def __init__(self, seat: SeatPlan, directories: tuple[str, ...], clock: Clock) -> None:
+        self.name = "scout"
         self.seat = seat
         self.held: dict[str, int | None] = {}
         self.deaf: set[str] = set()

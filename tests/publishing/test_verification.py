@@ -12,6 +12,7 @@ from rustbalance.publishing.track import Standing
 from rustbalance.publishing.verification import (
     OTHER_PERIOD,
     Answer,
+    Deafness,
     Hearsay,
     Round,
     Timetable,
@@ -301,6 +302,25 @@ class TimetableTests(SynchronousTestCase):
         self.table.stop()
         self.table.checked(at(1), again=False)
         self.assertIsNone(self.due())
+
+
+class DeafnessTests(SynchronousTestCase):
+    """L{Deafness}: once may be chance."""
+
+    def test_twice_in_a_row(self) -> None:
+        """The second check without an answer is told, each further one, and once that it is over."""
+        deaf = Deafness()
+        told = [deaf.checked("scout", answered=answered) for answered in (False, False, False, True, True, False, True)]
+        self.assertEqual(told, [[], [("scout", True)], [("scout", True)], [("scout", False)], [], [], []])
+
+    def test_another(self) -> None:
+        """What was asked through one Tor says nothing of another, and that the one is not asked any more ends it."""
+        deaf = Deafness()
+        self.assertEqual([deaf.checked(tor, answered=False) for tor in ("scout", "standby", "scout")], [[], [], []])
+        self.assertEqual(deaf.checked("scout", answered=False), [("scout", True)])
+        self.assertEqual(deaf.checked("standby", answered=False), [("scout", False)])
+        self.assertEqual(deaf.checked("standby", answered=False), [("standby", True)])
+        self.assertEqual(deaf.checked("primary", answered=True), [("standby", False)])
 
 
 class HearsayTests(SynchronousTestCase):

@@ -41,8 +41,16 @@ class VerifierCase(SynchronousTestCase):
         self.instance: Any = self.looking
         self.stale: list[bool] = []
         settings = VerifySettings(mode=self.mode)
+        self.nowhere: list[tuple[str, bool]] = []
         self.verifier = Verifier(
-            self.outlook, MASTER.address, lambda: self.instance, settings, self.clock, self.now, self.stale.append
+            self.outlook,
+            MASTER.address,
+            lambda: self.instance,
+            settings,
+            self.clock,
+            self.now,
+            self.stale.append,
+            lambda tor, nowhere: self.nowhere.append((tor, nowhere)),
         )
         self.verifier.startService()
         self.addCleanup(self.verifier.stopService)
@@ -223,10 +231,13 @@ class VerifierTests(VerifierCase):
         self.looking.deaf = set(HOLDERS)
         self.later(160)
         self.assertIn("none of 4 directories answered (no answer)", " ".join(self.verifier.problems()))
-        self.assertEqual((self.posts, self.stale), ([], []))
+        self.assertEqual((self.posts, self.stale, self.nowhere), ([], [], []))
+        self.later(100)
+        self.assertEqual(self.nowhere, [("scout", True)])
         self.looking.deaf = set()
         self.later(61)
         self.assertEqual(self.verifier.problems(), ())
+        self.assertEqual(self.nowhere, [("scout", True), ("scout", False)])
 
     def test_no_tor(self) -> None:
         """Without a Tor to look with nothing is concluded."""

@@ -65,10 +65,11 @@ class DirectCarrier(StreamCarrier):
         while self._port is None:
             try:
                 self._port = await kind(self.reactor, self._wanted, interface=self._host).listen(factory)
-                self.problem = None
             except Exception as error:
                 self._taken(str(error))
                 await pause(self.reactor, TAKEN)
+        self.problem = None
+        self.moved(self.address or "")
 
     def _taken(self, reason: str) -> None:
         if self.problem is None:

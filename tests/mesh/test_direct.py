@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from rustbalance.mesh import direct
 from rustbalance.mesh.direct import DirectCarrier, parse, shown
 from rustbalance.mesh.stream_carrier import UnusableAddress
 from tests.mesh.peers import FAST, Node, Record, introduce, until
@@ -155,6 +156,18 @@ class DirectCarrierTests(TestCase):
         a.carrier.set_peers([Record("b")])
         b.carrier.set_peers([a.record()])
         await self.heard(b, a, b"frame")
+
+    async def test_port_free_again(self) -> None:
+        """When the port is free the node listens, and its address has to be in its record at once."""
+        self.patch(direct, "TAKEN", 0.1)
+        a = self.node("a")
+        place = str(a.carrier.address)
+        b = self.node("b", place.removeprefix("direct:"))
+        moved: list[str] = []
+        b.carrier.moved = moved.append
+        await a.carrier.stopService()
+        await until(lambda: moved == [place])
+        self.assertEqual((b.carrier.address, b.carrier.status().problem), (place, None))
 
     async def test_sealed(self) -> None:
         """With frames as the cluster seals them: heartbeats and a large message are opened, and none is refused."""

@@ -18,7 +18,6 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, T
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
-from rustbalance.life import pause
 from rustbalance.mesh.carrier import NodeId
 from rustbalance.mesh.links import Attempt
 from rustbalance.mesh.stream_carrier import StreamCarrier, UnusableAddress, monotonic
@@ -29,8 +28,6 @@ from rustbalance.tor.backoff import Backoff, exponential
 TIMINGS = Timings(dial=3.0, longest_dial=10.0, keepalive=2.0, doubt=1.5, silence=4.0, idle=10.0)
 #: Waits of half a second and more, up to 5 seconds, with jitter.
 BACKOFF = exponential(0.5, 5.0, random.SystemRandom().random)
-#: Seconds until a port that is taken is tried again.
-TAKEN = 5.0
 
 
 class DirectCarrier(StreamCarrier):
@@ -60,21 +57,9 @@ class DirectCarrier(StreamCarrier):
         return None if self._port is None else f"direct:{shown(self._host, self._port.getHost().port)}"
 
     async def listen(self, factory: Factory) -> None:
-        """Bind the port; when it is taken, again and again."""
+        """Bind the port."""
         kind = TCP6ServerEndpoint if ":" in self._host else TCP4ServerEndpoint
-        while self._port is None:
-            try:
-                self._port = await kind(self.reactor, self._wanted, interface=self._host).listen(factory)
-            except Exception as error:
-                self._taken(str(error))
-                await pause(self.reactor, TAKEN)
-        self.problem = None
-        self.moved(self.address or "")
-
-    def _taken(self, reason: str) -> None:
-        if self.problem is None:
-            self.log.error("the mesh cannot listen: {reason}", reason=reason)
-        self.problem = f"the mesh cannot listen: {reason}"
+        self._port = await kind(self.reactor, self._wanted, interface=self._host).listen(factory)
 
     async def hang_up(self) -> None:
         """Close the port."""

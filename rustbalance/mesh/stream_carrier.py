@@ -12,14 +12,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rustbalance.cluster.envelope import MAX_FRAME
-from rustbalance.life import Periodic, Tasks, deferred, within
+from rustbalance.life import Periodic, Tasks, deferred, pause, within
 from rustbalance.life import now as read_clocks
 from rustbalance.mesh.carrier import NOBODY, Carrier, CarrierStatus, NodeId, Peer, address_of
 from rustbalance.mesh.links import Attempt, Dial, Link, Surroundings
@@ -33,6 +33,8 @@ STRANGERS = 16
 DIALLING = 8
 #: Seconds between two looks at the deadlines.
 LOOK = 1.0
+#: Seconds until it is tried again to listen where that was not possible.
+UNABLE = 5.0
 #: Seconds that a stopping carrier waits for what it has just sent to be confirmed, and then for streams to end.
 DRAIN = 1.5
 ENDING = 0.5
@@ -78,7 +80,11 @@ class StreamCarrier(Carrier):
 
     @abstractmethod
     async def listen(self, factory: Factory) -> None:
-        """Accept streams; called at the start."""
+        """
+        Accept streams; called at the start, and again as long as it fails.
+
+        :raises Exception: it is not possible now: the port is taken, the directory cannot be written.
+        """
 
     @abstractmethod
     async def hang_up(self) -> None:
@@ -94,9 +100,27 @@ class StreamCarrier(Carrier):
         """Listen, and dial whom we know."""
         super().startService()
         self._deadlines.startService()
-        self.tasks.spawn(f"listening ({self.scheme})", self.listen(Factory.forProtocol(self._accepting)))
+        self.tasks.spawn(f"listening ({self.scheme})", self._listen(Factory.forProtocol(self._accepting)))
         for link in list(self._links.values()):
             link.start()
+
+    async def _listen(self, factory: Factory) -> None:
+        """Listen; when that fails, again and again. Meanwhile we can dial all the same."""
+        failed = False
+        while True:
+            try:
+                self.problem = None if failed else self.problem
+                await self.listen(factory)
+                break
+            except CancelledError:
+                raise
+            except Exception as error:
+                if not failed:
+                    self.log.error("the mesh cannot listen: {error}", error=str(error))
+                failed, self.problem = True, f"the mesh cannot listen: {error}"
+                await pause(self.reactor, UNABLE)
+        if failed:
+            self.moved(self.address or "")
 
     def stopService(self) -> Deferred[None]:
         """Let what was just sent arrive, then end every stream."""

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rustbalance.mesh import direct
+from rustbalance.mesh import stream_carrier
 from rustbalance.mesh.direct import DirectCarrier, parse, shown
 from rustbalance.mesh.stream_carrier import UnusableAddress
 from tests.mesh.peers import FAST, Node, Record, introduce, until
@@ -159,7 +159,7 @@ class DirectCarrierTests(TestCase):
 
     async def test_port_free_again(self) -> None:
         """When the port is free the node listens, and its address has to be in its record at once."""
-        self.patch(direct, "TAKEN", 0.1)
+        self.patch(stream_carrier, "UNABLE", 0.1)
         a = self.node("a")
         place = str(a.carrier.address)
         b = self.node("b", place.removeprefix("direct:"))

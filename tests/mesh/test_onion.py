@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from rustbalance.key_files import KeyFileError
 from rustbalance.life import deferred
+from rustbalance.mesh import stream_carrier
 from rustbalance.mesh.onion import OnionCarrier
 from rustbalance.onion.address import OnionAddress
 from rustbalance.testing.fake_tor import FakeTor
@@ -106,6 +107,21 @@ class OnionCarrierTests(TestCase):
         introduce((a, b, c))
         await until(lambda: all(node.carrier.status().links_up == 2 for node in (a, b, c)))
         return a, b, c
+
+    async def test_cannot_listen(self) -> None:
+        """Where the socket cannot be made that is told, and tried again; then Tor is given the service."""
+        self.patch(stream_carrier, "UNABLE", 0.1)
+        node = OnionNode("a", self.folder, self.port)
+        node.scout.begin()
+        node.folder.mkdir(0o700)
+        (node.folder / "mesh.sock").mkdir()
+        self.addCleanup(self.end, node)
+        node.carrier.startService()
+        self.assertIn("the mesh cannot listen", str(node.carrier.status().problem))
+        (node.folder / "mesh.sock").rmdir()
+        await until(lambda: (node.folder / "mesh.sock").is_socket())
+        node.scout.flush()
+        self.assertIn("not published yet", str(node.carrier.status().problem))
 
     async def test_mesh(self) -> None:
         """Three nodes hear each other through their onion services."""

@@ -15,9 +15,10 @@ from twisted.internet import reactor as global_reactor  # noqa: TID251  (real pr
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
-from rustbalance.life import within
+from rustbalance.life import pause, within
 from rustbalance.ops.status import Health, InstanceStatus, NodeStatus
 from rustbalance.tor.control import connect
+from rustbalance.tor.lifecycle import SETTLED
 from tests.drills.drill import Drill
 from tests.live.nodes import NodeTestCase
 
@@ -42,6 +43,12 @@ NOWHERE = Drill(
     "the scout answers, but gets nowhere (its way out leads to a proxy that is not there; a visit every 2 s)",
     "three visits fail, no directory answers either: the scout is started anew, what is published is left alone",
     120.0,
+)
+UNHEARD = Drill(
+    37,
+    "the same on a node without a canary (checks of the directories every 10 s; by default every 300 s)",
+    "two checks in a row are answered by nobody: the scout is started anew, and checks are answered again",
+    180.0,
 )
 DAEMON = Drill(16, "the daemon is killed (SIGKILL) and started again by the service manager", "all is as it was", 45.0)
 
@@ -98,6 +105,14 @@ class LoneNodeTestCase(NodeTestCase):
         """Return in how many lines the daemon has said something."""
         return sum(words in line for line in (self.directory / "node" / "output.log").read_text().splitlines())
 
+    async def sever(self, name: str) -> None:
+        """Let one of its Tors run on as if all were well, with a way out that leads nowhere."""
+        place = UNIXClientEndpoint(reactor, str(self.state / "tor" / name / "control.sock"))
+        control = await connect(place, reactor)
+        await control.set_conf([("Socks5Proxy", "127.0.0.1:1"), ("DisableNetwork", "1")])
+        await control.set_conf([("DisableNetwork", "0")])
+        control.abandon("that was all")
+
     async def well(self) -> NodeStatus:
         """Return the status of the node when nothing is wrong."""
         return await self.node.until(whole, WELL_WITHIN)
@@ -119,12 +134,21 @@ class RestartDrills(LoneNodeTestCase):
     """Its Tor is lost."""
 
     async def test_restart(self) -> None:
-        """Whatever happens to its Tor, another one takes its place, with points that are published."""
+        """
+        Whatever happens to its Tor, another one takes its place, with points that are published.
+
+        Each time after it has served for a while: the wait before the next start doubles with each failure in a row
+        (seven kills, one as soon as all was well after the other, took 4, 5, 7, 11, 13, 23 and 55 s to mend), and on a
+        busy machine a start that does not succeed counts as well.
+        """
         await self.begin()
         await self.page()
         await self.hit(HUNG, signal.SIGSTOP)
+        await pause(reactor, SETTLED)
         await self.hit(KILLED, signal.SIGKILL)
+        await pause(reactor, SETTLED)
         await self.silent_socket()
+        await pause(reactor, SETTLED)
         await self.wiped()
 
     async def hit(self, drill: Drill, number: signal.Signals) -> None:
@@ -192,11 +216,7 @@ class ScoutDrill(LoneNodeTestCase):
         await self.begin()
         before = await self.node.until(visited, 60.0)
         began = reactor.seconds()
-        place = UNIXClientEndpoint(reactor, str(self.state / "tor" / "scout" / "control.sock"))
-        control = await connect(place, reactor)
-        await control.set_conf([("Socks5Proxy", "127.0.0.1:1"), ("DisableNetwork", "1")])
-        await control.set_conf([("DisableNetwork", "0")])
-        control.abandon("that was all")
+        await self.sever("scout")
         await self.node.until(lambda now: now.canary is not None and now.canary.failures >= 3, 90.0)
         await self.page()
 
@@ -210,6 +230,32 @@ class ScoutDrill(LoneNodeTestCase):
         self.assertEqual(self.said("the descriptors are being published again"), 0)
         self.assertEqual(self.said("the lease is given away"), 0)
         self.assertEqual(tor_of(after).pid, tor_of(before).pid)
+
+
+class UnvisitedScoutDrill(LoneNodeTestCase):
+    """The same on a node that has no canary: what it notices is that no directory answers its checks."""
+
+    lines = (TOR, "\n".join(("[publish]", "verify_delay_secs = 5", "verify_interval_secs = 10")))
+
+    async def test_no_way_out(self) -> None:
+        """Two checks in a row without one answer are not the directories' fault: the Tor that asks is started anew."""
+        before = await self.begin()
+        await self.node.until(verified, 60.0)
+        began = reactor.seconds()
+        await self.sever("scout")
+        await self.node.until(lambda now: tor_of(now, "scout").pid != tor_of(before, "scout").pid, UNHEARD.bound + 30)
+        await self.node.until(lambda now: verified(now) and now.health is Health.HEALTHY, 60.0)
+        UNHEARD.mended(self, began)
+        self.assertEqual(self.said("nothing comes through Tor (scout): it is being restarted"), 1)
+        self.assertEqual(self.said("the descriptors are being published again"), 0)
+
+
+def verified(status: NodeStatus) -> bool:
+    """Has the last check found the descriptor that visitors fetch at all directories, not long ago?"""
+    return any(
+        one.verified_by == "fetch" and one.verified == one.directories and (one.verified_age_secs or 0.0) < 10.0
+        for one in status.descriptors
+    )
 
 
 def visited(status: NodeStatus) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from twisted.application.service import Service
+from twisted.internet.defer import CancelledError
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -178,6 +179,8 @@ class Canary(Service):
         try:
             if way.renew is not None:
                 await way.renew()
+        except CancelledError:
+            raise
         except NoDescriptor as error:
             return Outcome(End.LOOKUP, str(error), self._reactor.seconds() - began)
         except Exception as error:

@@ -39,6 +39,7 @@ class CanaryTests(SynchronousTestCase):
         self.way: Way | None = Way("scout", SocksAddress(port=1), self.renew)
         self.renewed: list[float] = []
         self.trouble: Exception | None = None
+        self.waiting: Deferred[None] | None = None
         self.node: NodeStatus = node()
         self.reports: list[tuple[str, Failure, str]] = []
         self.standing: dict[str, int] = {"primary": 3}
@@ -79,6 +80,8 @@ class CanaryTests(SynchronousTestCase):
     async def renew(self) -> None:
         """Look up anew."""
         self.renewed.append(self.clock.seconds())
+        if self.waiting is not None:
+            await self.waiting
         if self.trouble is not None:
             raise self.trouble
 
@@ -247,6 +250,15 @@ class CanaryTests(SynchronousTestCase):
         self.assertEqual(len(cancelled), 1)
         self.run_until(2000)
         self.assertEqual((len(self.visits), self.clock.getDelayedCalls()), (1, []))
+
+    def test_stop_before_it_is_renewed(self) -> None:
+        """A stop while the descriptor is looked up ends that, and no visit begins after it."""
+        self.waiting = Deferred()
+        self.run_until(300)
+        self.assertEqual((len(self.renewed), self.visits), (1, []))
+        self.canary.stopService()
+        self.run_until(1000)
+        self.assertEqual((self.visits, self.clock.getDelayedCalls()), ([], []))
 
     def test_stop_before_the_first(self) -> None:
         """A stop during the delay leaves nothing behind."""

@@ -45,10 +45,11 @@ class Timetable:
     interval: float
     _due: float | None = None
     _began: float = 0.0
+    _after_publish: float = 0.0
 
     def published(self, now: Moment) -> None:
         """Enough directories have confirmed a descriptor."""
-        at = now.mono + self.delay
+        at = self._after_publish = now.mono + self.delay
         self._due = at if self._due is None else min(self._due, at)
 
     def begun(self, now: Moment) -> None:
@@ -60,7 +61,8 @@ class Timetable:
         if self._due is not None:
             took = now.mono - self._began
             early = self._began + max(self.interval - 2 * took, self.interval / 2)
-            self._due = min(now.mono + self.delay, early) if again else early
+            meanwhile = [self._after_publish] if self._after_publish > self._began + self.delay else []
+            self._due = min([early, *meanwhile, *([now.mono + self.delay] if again else [])])
 
     def stop(self) -> None:
         """It is not ours to look after any more."""

@@ -276,6 +276,17 @@ class TimetableTests(SynchronousTestCase):
             self.table.published(at(second))
         self.assertEqual(self.due(), 160)
 
+    def test_published_meanwhile(self) -> None:
+        """What is published while a check is under way is looked at as soon as after any publish."""
+        self.table.published(at(0))
+        self.table.begun(at(60))
+        self.table.published(at(70))
+        self.table.checked(at(80), again=False)
+        self.assertEqual(self.due(), 130)
+        self.table.begun(at(130))
+        self.table.checked(at(130), again=False)
+        self.assertEqual(self.due(), 430)
+
     def test_over_in_time(self) -> None:
         """A check that takes long begins earlier the next time, up to half an interval, so that it ends in time."""
         for took, due in ((0, 360), (20, 320), (200, 210), (400, 210)):

@@ -204,3 +204,5 @@ class Front(Service):
     def _tick(self) -> None:
         self._shared.deadlines.tick()
         self._shared.pool.expire()
+        for visitor in list(self._visitors) if self.target.turns_away else ():
+            visitor.turn_away()

@@ -46,6 +46,7 @@ class Visitor(Stream):
         self._in_head = False
         self._advancing = False
         self._lingering = False
+        self._waits = False
 
     def connectionMade(self) -> None:
         """Begin to wait for a request."""
@@ -67,6 +68,7 @@ class Visitor(Stream):
 
     def send(self, *pieces: bytes) -> None:
         """Write, and count it."""
+        self._waits = False
         self._shared.tally.bytes_out += sum(map(len, pieces))
         super().send(*pieces)
 
@@ -108,6 +110,11 @@ class Visitor(Stream):
         """End as soon as the request under way is answered, at once when there is none."""
         if self._exchange is None and not self.closing:
             self.finish()
+
+    def turn_away(self) -> None:
+        """End the wait for the first word of an answer: the target is down, and would let it last to its deadline."""
+        if self._waits and self.reader.complete and isinstance(self._exchange, Exchange):
+            self._exchange.expire()
 
     def expire(self) -> None:
         """End what takes too long; a connection on which nothing is under way just ends."""
@@ -177,6 +184,7 @@ class Visitor(Stream):
             self.answer(PAGES[503])
             return
         if ours is None:
+            self._waits = True
             self._exchange = Exchange(self, request, self._shared)
         else:
             self._exchange = Collecting(self, request, ours, self._shared)

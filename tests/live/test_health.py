@@ -55,7 +55,8 @@ class TargetTests(NodeTestCase):
 
     async def test_dead_target(self) -> None:
         """
-        The target hangs: after three probes it is DOWN, and visitors get a 503 at once instead of a long wait.
+        The target hangs: after three probes it is DOWN, and visitors get a 503 at once instead of a long wait. Who was
+        waiting already is told as well.
 
         When it is back it is found out without any visitor, the node is healthy, and pages come.
         """
@@ -68,11 +69,16 @@ class TargetTests(NodeTestCase):
         silent = reactor.listenUNIX(str(self.target), Factory.forProtocol(Protocol))
         self.addCleanup(silent.stopListening)
         began = reactor.seconds()
+        waiting = deferred(self.visitors.fetch(self.node.onion_address))
         status = await self.node.until(lambda status: status.proxy.target_healthy is False, DOWN_WITHIN)
         down = reactor.seconds() - began
         self.assertEqual(status.health, Health.DEGRADED)
         self.assertIn("the target does not answer", status.problems)
         self.assertIn("the target does not answer (it is asked again and again)", status.summary)
+        began = reactor.seconds()
+        visit = await waiting
+        told = reactor.seconds() - began
+        self.assertEqual(visit.status, 504, visit.error)
         began = reactor.seconds()
         visit = await self.visitors.fetch(self.node.onion_address)
         took = reactor.seconds() - began
@@ -89,6 +95,7 @@ class TargetTests(NodeTestCase):
         log = self.log
         self.assertEqual((log.count("Target is DOWN"), log.count("Target recovered")), (1, 1), log)
         figure(f"target hangs: DOWN after {down:.1f} s; a visitor has the 503 after {took:.1f} s (through Tor)")
+        figure(f"a visitor who was waiting is told {told:.1f} s after that")
         figure(f"target is back: found out after {back:.1f} s")
 
     @property

@@ -164,6 +164,30 @@ class TroubleTests(LogCase):
         self.assertEqual((await self.ask(front, get()))[0], 504)
         await eventually(lambda: origin.open == 0, "the end of the hung connection")
 
+    async def test_turned_away(self) -> None:
+        """
+        Whoever waits for the first word of an answer when the target is found to be down is told at once, and not when
+        the wait has become too long; an answer that has begun goes on, and so does a request that is still coming.
+        """
+        origin, talks = self.origin(), list[Any]()
+        origin.whole["/"] = origin.whole["/upload"] = lambda talk, asked: None
+        origin.whole["/begun"] = lambda talk, asked: talks.append(talk)
+        front = self.front(origin, idle_timeout=60.0)
+        waiting, begun, upload = [await self.connect(front) for _ in range(3)]
+        waiting.send(get())
+        begun.send(get("/begun"))
+        upload.send(get("/upload", "Content-Length: 9", method="POST") + b"a")
+        await eventually(lambda: talks and len(origin.asked) >= 2, "the requests")
+        talks[0].transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        await eventually(lambda: b"hello" in begun.data, "half of an answer")
+        front.target.probed = True
+        front.target.down("on purpose")
+        self.assertEqual((await waiting.response())[0], 504)
+        talks[0].transport.write(b"world")
+        status, _, body = await begun.response()
+        self.assertEqual((status, body), (200, b"helloworld"))
+        self.assertIsNone(upload.lost)
+
     async def test_one_line_a_switch(self) -> None:
         """D-57: going down and coming back are one line each, whatever is asked meanwhile, without the address."""
         path = self.folder() / "site"

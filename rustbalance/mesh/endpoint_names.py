@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -88,6 +88,8 @@ class EndpointNames:
         before = entry.found
         try:
             entry.found = Endpoint(await self._slots.run(self._in_thread, endpoint), endpoint.port)
+        except CancelledError:
+            raise
         except Exception as error:
             # What was found before stays: a peer may well be where it was.
             entry.again_at = self._seconds() + RETRY_SECS

@@ -4,7 +4,7 @@ import threading
 
 from twisted.internet import reactor  # noqa: TID251  (real threads)
 from twisted.internet.threads import deferToThread
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from rustbalance.life import within
@@ -129,15 +129,13 @@ class EndpointNamesTests(TestCase):
 
     def test_stopped(self) -> None:
         """Who stops in the middle of a look-up has given it up, and nothing has gone wrong."""
-        said: list[LogEvent] = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
         go_on = threading.Event()
         self.addCleanup(go_on.set)
         names = EndpointNames(self.changed, reactor, lambda: 0.0, lambda *_: str(go_on.wait(10)))
-        names.numeric(NAME)
-        names.stop()
-        self.assertEqual(said, [])
+        with capturedLogs() as said:
+            names.numeric(NAME)
+            names.stop()
+        self.assertEqual(list(said), [])
 
     def test_lookup(self) -> None:
         """The system's own look-up gives an address, or an error that is one of the system's."""

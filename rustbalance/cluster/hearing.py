@@ -134,13 +134,13 @@ class Hearing:
         if entry.state is State.DEAD:
             parts.restless |= parts.members.accuse(member, entry.incarnation, entry.beat, now)
             return False
-        return self._alive(member, entry.incarnation, entry.beat, now)
+        return self._alive(member, entry.incarnation, entry.beat, now, relayed=True)
 
-    def _alive(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
+    def _alive(self, member: Member, incarnation: int, beat: int, now: float, *, relayed: bool = False) -> bool:
         """It had lived to that beat; points of an earlier incarnation are out of date from here."""
         known = member.incarnation
-        fresh = self._parts.members.hear(member, incarnation, beat, now)
-        self._parts.restless |= fresh and (incarnation > known or not member.present)
+        fresh = self._parts.members.hear(member, incarnation, beat, now, relayed=relayed)
+        self._parts.restless |= member.incarnation > known or (fresh and not member.present)
         return fresh
 
     def _about_us(self, sender: NodeId, entry: PeerState, now: float) -> None:

@@ -25,6 +25,7 @@ class Member:
     ``since``: when we came to expect it. ``known_before``: it was alive when we last ran. ``heard``: when we last
     learned of a later beat. ``declared``: what it says of itself, last in the beat ``spoke``. ``left``: it has said
     goodbye. ``dead_since`` has a meaning while it is dead only. ``newcomer``: it became a member while we published.
+    ``doomed``: the last proof of life that somebody has had who takes it for dead.
     Times are monotonic.
     """
 
@@ -42,6 +43,7 @@ class Member:
     left: bool = False
     dead_since: float = NEVER
     newcomer: bool = False
+    doomed: tuple[int, int] = (-1, -1)
 
     @property
     def unmet(self) -> bool:
@@ -120,11 +122,18 @@ class Membership:
         """It is no member any more."""
         self._members.pop(node, None)
 
-    def hear(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
-        """It had lived to that beat; return whether that is news."""
+    def hear(self, member: Member, incarnation: int, beat: int, now: float, *, relayed: bool = False) -> bool:
+        """
+        It had lived to that beat; return whether that is news.
+
+        What others relay is none after somebody has told that nothing was heard of it since: they do not know yet.
+        """
         if (incarnation, beat) <= member.evidence:
             return False
-        member.incarnation, member.beat, member.heard, member.left = incarnation, beat, now, False
+        member.incarnation, member.beat = incarnation, beat
+        if relayed and (incarnation, beat) <= member.doomed:
+            return False
+        member.heard, member.left = now, False
         return True
 
     def accuse(self, member: Member, incarnation: int, beat: int, now: float) -> bool:
@@ -137,6 +146,7 @@ class Membership:
         """
         if (incarnation, beat) < member.evidence:
             return False
+        member.doomed = max(member.doomed, (incarnation, beat))
         unheard = member.heard == NEVER
         if member.state is State.DEAD:
             if not unheard:

@@ -55,6 +55,20 @@ class MembershipTests(SynchronousTestCase):
             self.assertFalse(self.members.hear(self.a, *old, 7.0))
         self.assertIs(self.state(9.0), State.DEAD)
 
+    def test_relayed_after_a_verdict(self) -> None:
+        """
+        Somebody has heard nothing since a beat of which we did not know: that it lived to that beat, as others tell who
+        have not heard of its end, is no sign of life any more; its own word, or a later beat, is.
+        """
+        self.members.hear(self.a, 1, 5, 1.0)
+        self.assertFalse(self.members.accuse(self.a, 1, 7, 2.0))
+        self.assertFalse(self.members.hear(self.a, 1, 6, 3.0, relayed=True))
+        self.assertFalse(self.members.hear(self.a, 1, 7, 4.0, relayed=True))
+        self.assertEqual((self.a.evidence, self.a.heard), ((1, 7), 1.0))
+        self.assertTrue(self.members.hear(self.a, 1, 8, 5.0, relayed=True))
+        self.members.accuse(self.a, 1, 9, 6.0)
+        self.assertTrue(self.members.hear(self.a, 1, 9, 7.0))
+
     def test_old_news_does_not_kill(self) -> None:
         """A verdict of death by an older count than ours is not believed, however long we have heard nothing."""
         self.members.hear(self.a, 2, 5, 1.0)

@@ -105,7 +105,9 @@ class PlantedBugTests(SynchronousTestCase):
     def test_repeated_news_is_life(self) -> None:
         """A beat that was heard before counts as a sign of life."""
 
-        def hear(self: Membership, member: Member, incarnation: int, beat: int, now: float) -> bool:
+        def hear(
+            self: Membership, member: Member, incarnation: int, beat: int, now: float, *, relayed: bool = False
+        ) -> bool:
             if (incarnation, beat) < member.evidence:
                 return False
             member.incarnation, member.beat, member.heard, member.left = incarnation, beat, now, False

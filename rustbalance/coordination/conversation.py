@@ -59,7 +59,7 @@ class Conversation:
         self._former: set[bytes] = set()
         self._unmet: tuple[Seed, ...] = settings.seeds
         self._said: dict[tuple[Reason, NodeId | None], float] = {}
-        self._offsets = Offsets()
+        self._offsets, self._strangers = Offsets(), Offsets()
         self._sealer = FrameSealer(ring, node_key, settings.node, random_bytes(16), random_bytes)
         self._opener = FrameOpener(ring, self._key_of, skew=settings.skew, welcome=self._is_welcome)
         carrier.receiver = self._receive
@@ -100,8 +100,13 @@ class Conversation:
         return {reason.value: count for reason, count in sorted(self._opener.rejected.items())}
 
     def offsets(self) -> dict[NodeId, float]:
-        """Return by how many seconds the clocks of the others are ahead of ours, as far as they have told of late."""
-        return self._offsets.now(self._now().mono)
+        """
+        Return by how many seconds the clocks of the others are ahead of ours, as far as they have told of late.
+
+        What strangers tell counts where no member is heard: whose own clock is wrong is let in by nobody.
+        """
+        now = self._now().mono
+        return self._offsets.now(now) or self._strangers.now(now)
 
     def _send(self, targets: Sequence[NodeId], message: Message) -> None:
         if not targets:
@@ -151,8 +156,9 @@ class Conversation:
     def _note(self, refusal: Refused) -> None:
         now, member = self._now().mono, refusal.sender if refusal.sender in self._records else None
         kind = (refusal.reason, member)
-        if member is not None and refusal.ahead is not None:
-            self._offsets.note(member, refusal.ahead, now)
+        if refusal.sender is not None and refusal.ahead is not None:
+            clocks = self._strangers if member is None else self._offsets
+            clocks.note(refusal.sender, refusal.ahead, now)
         telling = refusal.reason in TELLING or (member is not None and refusal.reason is Reason.MALFORMED)
         if not telling or now < self._said.get(kind, float("-inf")) + QUIET:
             self.log.debug("a message is refused: {reason}", reason=refusal.reason.value)

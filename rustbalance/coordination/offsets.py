@@ -14,6 +14,8 @@ from rustbalance.cluster.messages import NodeId
 WINDOW = 60.0
 #: Frames of a node that are kept.
 MOST = 32
+#: Nodes that are remembered; a name is anybody's to choose.
+MOST_NODES = 128
 
 
 class Offsets:
@@ -24,6 +26,8 @@ class Offsets:
 
     def note(self, node: NodeId, ahead: float, at: float) -> None:
         """A frame of ``node`` bore a time that was ``ahead`` of ours when it came, at the monotonic time ``at``."""
+        if node not in self._heard and len(self._heard) >= MOST_NODES:
+            del self._heard[next(iter(self._heard))]
         self._heard.setdefault(node, deque(maxlen=MOST)).append((at, ahead))
 
     def forget(self, others: Mapping[NodeId, object]) -> None:

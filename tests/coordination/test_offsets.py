@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rustbalance.coordination.offsets import MOST, WINDOW, Offsets
+from rustbalance.coordination.offsets import MOST, MOST_NODES, WINDOW, Offsets
 
 
 class OffsetsTests(SynchronousTestCase):
@@ -34,6 +34,13 @@ class OffsetsTests(SynchronousTestCase):
         for _ in range(MOST):
             self.offsets.note("a", 1.0, 0.0)
         self.assertEqual(self.offsets.now(0.0), {"a": 1.0})
+
+    def test_names(self) -> None:
+        """Of many names the first are forgotten."""
+        for number in range(MOST_NODES + 1):
+            self.offsets.note(f"new-{number}", 1.0, 0.0)
+        found = self.offsets.now(0.0)
+        self.assertEqual((len(found), "new-0" in found, "new-1" in found), (MOST_NODES, False, True))
 
     def test_members_only(self) -> None:
         """One that is no member any more is forgotten."""

@@ -55,7 +55,13 @@ class Booted:
         return Path(f"/proc/{self._leader}/root")
 
     async def start(self) -> None:
-        """Boot it and wait until it takes commands."""
+        """
+        Boot it and wait until it takes commands.
+
+        :raises Broken: it cannot see us.
+        """
+        if ROOT.is_relative_to("/tmp"):
+            raise Broken(f"a machine that is booted has a /tmp of its own: move {ROOT} elsewhere")
         place, files = self._folder / "place", self._folder / "files"
         place.mkdir()
         for name, text in self._files.items():

@@ -1,7 +1,7 @@
 """
-The live tests against one network, two at a time: C{python -m tests.live [TEST ...]}.
+The live tests against one network, three at a time: C{python -m tests.live [TEST ...]}.
 
-Most of their time is waiting (for a segment of the day, for a Tor to boot), so two fit on two cores. Options for trial
+Most of their time is waiting (for a segment of the day, for a Tor to boot), so three fit on two cores. Options for trial
 stand in TRIAL_ARGS. With LIVE_WORKERS=1 there is one after the other, and what they measure is seen as they go.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.live.network import SHARED, VARIABLE, NetworkFailed
 
-WORKERS = 2
+WORKERS = 3
 
 #: Modules with tests that wait for half a day of the network; begun last, one of them would keep us waiting alone.
 LONGEST = ("test_node", "test_publishing", "test_verification", "test_recovery", "test_partition")

@@ -1,8 +1,8 @@
 """
 The live tests against one network, three at a time: C{python -m tests.live [TEST ...]}.
 
-Most of their time is waiting (for a segment of the day, for a Tor to boot), so three fit on two cores. Options for trial
-stand in TRIAL_ARGS. With LIVE_WORKERS=1 there is one after the other, and what they measure is seen as they go.
+Most of their time is waiting (for a segment of the day, for a Tor to boot), so three fit on two cores. Options of
+trial stand in TRIAL_ARGS. With LIVE_WORKERS=1 there is one after the other, and what they measure is seen as they go.
 """
 
 import os

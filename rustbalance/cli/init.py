@@ -21,7 +21,7 @@ Example:
   rustbalance init --dir ~/node --target 127.0.0.1:8000 --bundle node2.bundle
   rustbalance init --dir ~/node --target http://xxx.onion --identity-key /var/lib/tor/hs/hs_ed25519_secret_key
 
-The target is one of XXX.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with a host.
+The target is one of ADDRESS.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with a host.
 """
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True, resolve_path=True)

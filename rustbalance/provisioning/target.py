@@ -14,7 +14,7 @@ from rustbalance.config.complaints import Refused
 from rustbalance.config.writing import Value
 from rustbalance.onion.address import AddressError, OnionAddress
 
-FORMS = "XXX.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with a host"
+FORMS = "ADDRESS.onion[:PORT], HOST:PORT, unix:PATH, or http(s):// with a host"
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+)/?", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 

@@ -5,6 +5,7 @@ Owns: reading an answer to its end within a bound. In: a connected stream; out: 
 asks sends the request and judges the answer.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Answer:
     body: bytes
 
 
-class Question(Protocol):
+class Question(Protocol, ABC):
     """
     Sends one request and closes. ``answered`` fires with an ``Answer``, or fails with ``NoAnswer``.
 
@@ -46,9 +47,9 @@ class Question(Protocol):
         self._head: ResponseHead | None = None
         self._body = bytearray()
 
+    @abstractmethod
     def ask(self) -> None:
         """Send the request, or ``fail``."""
-        raise NotImplementedError
 
     def connectionMade(self) -> None:
         """Ask."""

@@ -6,6 +6,7 @@ the visitor's and the target's side, which build on it. One producer is register
 """
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from zope.interface import implementer
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
-class Stream(Protocol):
+class Stream(Protocol, ABC):
     """
     ``clogged``: so much is waiting to be written that nothing should be added.
 
@@ -48,13 +49,13 @@ class Stream(Protocol):
     def stopProducing(self) -> None:
         """Do nothing: ``connectionLost`` follows."""
 
+    @abstractmethod
     def stuck(self) -> None:
         """Writing has come to a halt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drained(self) -> None:
         """Writing can go on."""
-        raise NotImplementedError
 
     def send(self, *pieces: bytes) -> None:
         """Write, unless nobody would read it."""

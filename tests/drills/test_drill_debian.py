@@ -88,7 +88,7 @@ class DebianDrills(LiveTestCase):
 
     async def test_debian(self) -> None:
         """Killed, hung and reloaded: each is mended without root, and visits go on."""
-        if os.geteuid() != 0:
+        if os.geteuid() != 0:  # nspawn and the overlay are for root only
             raise SkipTest("only root can boot a machine")
         await self.prepare()
         await self.ready(90.0)

@@ -8,6 +8,7 @@ network switched off: these tests need no private network.
 import shutil
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -35,7 +36,7 @@ PASSWORD = "correct horse"
 UNKNOWN = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 
-class Expectations(TestCase):
+class Expectations(TestCase, ABC):
     """The tests; subclasses say where Tor listens."""
 
     timeout = 60
@@ -46,9 +47,9 @@ class Expectations(TestCase):
         self.key = MasterKey.from_seed(Secret.copy_of(bytes(range(32))))
         self.wanted = HiddenService(self.folder / "service #ö", f'unix:{self.folder}/fr"ö#nt', 4)
 
+    @abstractmethod
     async def socket(self, authentication: str) -> Path:
         """Bring up a Tor that wants ``cookie``, ``password`` or ``nothing``; return its control socket."""
-        raise NotImplementedError
 
     async def attach(self, authentication: str = "cookie", password: bytes | None = None) -> TorControl:
         """Return a connection that is closed at the end of the test."""
@@ -149,9 +150,9 @@ class Expectations(TestCase):
             await ensure_service(control, self.wanted, self.key.address, self.fail)
         self.assertIn(str(added), str(caught.exception))
 
+    @abstractmethod
     async def add_service(self, control: TorControl) -> OnionAddress:
         """Add a detached service."""
-        raise NotImplementedError
 
     async def test_ownership(self) -> None:
         """Who has taken ownership takes Tor along when the connection closes, and nobody else does."""
@@ -162,9 +163,9 @@ class Expectations(TestCase):
         owner.abandon("the owner goes")
         await self.gone()
 
+    @abstractmethod
     async def gone(self) -> None:
         """Wait until Tor has ended."""
-        raise NotImplementedError
 
 
 class FakeTorTests(Expectations):

@@ -76,7 +76,7 @@ class OtherUsersTests(LiveTestCase):
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         """Make the place of each Tor, and a node for them."""
-        if not (ROOT or may_sudo()):
+        if not (ROOT or may_sudo()):  # the case is that of three users
             raise SkipTest("processes of other users can be started only by root, or with sudo without a password")
         self.folder = Path(tempfile.mkdtemp(prefix="rb-users-", dir="/tmp"))
         self.folder.chmod(0o755)

@@ -249,6 +249,7 @@ class ConversationTests(SynchronousTestCase):
 
     def test_strangers_beside_members(self) -> None:
         """Where a member is heard, it tells of the clock, and no stranger."""
+        self.alpha = Speaker("alpha", self.wires, "gamma")
         self.meet(self.alpha, self.beta)
         self.beta.talk.say(None, BEAT)
         stranger = Speaker("gamma", self.wires)
@@ -257,6 +258,7 @@ class ConversationTests(SynchronousTestCase):
         stranger.talk.start()
         stranger.talk.say("alpha", PeerAnnounce(records=(stranger.record(),)))
         self.settle()
+        self.assertEqual([*self.alpha.talk.rejected()], ["stale_clock"])
         self.assertEqual([*self.alpha.talk.offsets()], ["beta"])
 
     def test_who_is_gone(self) -> None:

@@ -176,9 +176,10 @@ class FrameOpener:
     def _open(self, data: bytes, now: Moment) -> Opened:
         signed = unseal(data, self.ring, Purpose.MESH, now)
         envelope = signed.envelope
-        member = self._members(envelope.sender)
-        stranger = self._stranger(signed) if member is None else None
-        public_key = stranger.public_key if stranger is not None else member or b""
+        public_key, stranger = self._members(envelope.sender), None
+        if public_key is None:
+            stranger = self._stranger(signed)
+            public_key = stranger.public_key
         check_signature(signed, public_key)
         check_clock(envelope, self._patience(envelope, public_key, now), self.skew, now)
         if not self._guard.is_new(public_key, envelope.boot, envelope.sequence, envelope.wall, now.mono):

@@ -55,16 +55,12 @@ class NewNode:
     missing: tuple[str, ...]
 
 
-def nothing() -> None:
-    """Have nothing more to write."""
-
-
 def write_node(
     directory: Path,
     settings: Mapping[str, Value],
     master: MasterKey | None,
     shared: Mapping[str, Secret],
-    more: Callable[[], None] = nothing,
+    more: Callable[[], None] = lambda: None,
 ) -> NewNode:
     """
     Write all files of a node; ``check_room`` comes first.

@@ -50,7 +50,7 @@ FOREIGN = Drill(
 )
 SCOUTLESS = Drill(
     34,
-    "the same on a node with one Tor and no scout (tor.scout = false)",
+    "somebody else's descriptor with dead points, on a node with one Tor and no scout (tor.scout = false)",
     "three visits fail: the descriptors are published again, once, with counters above those",
     120.0,
 )

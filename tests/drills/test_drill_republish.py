@@ -118,7 +118,7 @@ class ForeignDrill(LoneNodeTestCase):
 
     async def plant(self) -> dict[int, int]:
         """Do what the other publisher does, at the directories of both descriptors; return its counters."""
-        control = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", self.network.client.control_port), reactor)
+        control = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", self.client_tor.control_port), reactor)
         key = load_master_key(self.directory / "node" / "master.key")
         builder = Builder(key, RevisionStore(self.directory / "other.json"), os.urandom)
         try:

@@ -259,7 +259,7 @@ class ClusterTestCase(LiveTestCase):
 
         Their authentication keys, and the address of the relay of each.
         """
-        where = (reactor, "127.0.0.1", self.network.client.control_port)
+        where = (reactor, "127.0.0.1", self.client_tor.control_port)
         connection = await txtorcon.build_tor_connection(where, build_state=False)
         texts: list[str] = []
 

@@ -25,8 +25,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from rustbalance.lab.client import LabClient, Visitor
-from rustbalance.lab.state import NETWORK_FILE, NetworkState, load
+from rustbalance.lab.state import NETWORK_FILE, ClientState, NetworkState, load
 from rustbalance.life import deferred
+from tests.live.client import OWN
 
 BOOT_SECS = 200.0
 ENDING_SECS = 20.0
@@ -108,20 +109,30 @@ def ended(child: subprocess.Popen[str], directory: str) -> None:
 SHARED = SharedNetwork()
 
 
+def prepared() -> tuple[NetworkState, ClientState]:
+    """Return the network and the client of this process."""
+    network = SHARED.state()
+    return network, OWN.state(network)
+
+
 class LiveTestCase(TestCase):
-    """A test with the network at hand as ``self.network``; subclasses that have a setUp call this one first."""
+    """
+    A test with the network at hand as ``self.network``, and a client of this process as ``self.client_tor``.
+
+    Subclasses that have a setUp call this one first.
+    """
 
     timeout = BOOT_SECS + 100
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
-        """Wait for the network."""
-        return deferToThread(SHARED.state).addCallback(self._found)
+        """Wait for the network and the client."""
+        return deferToThread(prepared).addCallback(self._found)
 
-    def _found(self, network: NetworkState) -> None:
-        self.network = network
+    def _found(self, found: tuple[NetworkState, ClientState]) -> None:
+        self.network, self.client_tor = found
 
     async def visitor(self, deadline: float = 30.0) -> Visitor:
-        """Return a visitor that comes through the network's client Tor; it is gone at the end of the test."""
-        client = await LabClient(self.network.client, reactor).connect()
+        """Return a visitor that comes through this process's client Tor; it is gone at the end of the test."""
+        client = await LabClient(self.client_tor, reactor).connect()
         self.addCleanup(lambda: deferred(client.close()))
         return Visitor(client, reactor, deadline)

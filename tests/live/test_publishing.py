@@ -25,7 +25,7 @@ from rustbalance.files import private_directory
 from rustbalance.key_files import write_service_keys
 from rustbalance.lab import torrc
 from rustbalance.lab.ports import PortBlock
-from rustbalance.lab.state import NETWORK_FILE, NetworkState, load
+from rustbalance.lab.state import NETWORK_FILE, ClientState, NetworkState, load
 from rustbalance.lab.tor import LabTor
 from rustbalance.life import deferred, pause
 from rustbalance.life import now as clocks
@@ -166,7 +166,7 @@ class PublishingTestCase(LiveTestCase):
 
     async def client(self) -> Any:
         """Return txtorcon's connection to the client Tor; nothing of ours is in the way."""
-        where = (reactor, "127.0.0.1", self.network.client.control_port)
+        where = (reactor, "127.0.0.1", self.client_tor.control_port)
         connection = await txtorcon.build_tor_connection(where, build_state=False)
         self.addCleanup(connection.transport.loseConnection)
         return connection
@@ -344,8 +344,8 @@ class OwnNetworkTestCase(LiveTestCase):
         """Boot a network."""
         return deferToThread(self.boot).addCallback(self._found)
 
-    def boot(self) -> NetworkState:
-        """Boot it; it ends with the test, or with this process."""
+    def boot(self) -> tuple[NetworkState, ClientState]:
+        """Boot it, and return it and its client, which nobody else uses; it ends with the test, or this process."""
         directory = tempfile.mkdtemp(prefix="rb-deaf-", dir="/tmp")
         command = [sys.executable, "-m", "rustbalance.lab.network", "--directory", directory]
         child = subprocess.Popen(
@@ -356,7 +356,7 @@ class OwnNetworkTestCase(LiveTestCase):
         found = load(Path(directory) / NETWORK_FILE, NetworkState)
         self.assertIsNotNone(found, said)
         assert found is not None
-        return found
+        return found, found.client
 
     async def expendable(self, node: Node) -> str:
         """Return a directory of both descriptors that is neither authority, guard nor introduction point of ours."""

@@ -4,7 +4,8 @@ Ways to the target.
 Owns: which endpoint leads there (onion through Tor, TCP, Unix socket; with TLS or without). In: settings and where
 Tor's SOCKS ports are right now; out: connections that are ready for a request, or a failure in time.
 
-Where there are two SOCKS ports, the second one is tried at once when the first does not do its part. What the target
+Where there are two SOCKS ports, the second one is tried at once when the first does not do its part. A "general
+failure" is one of the moment, so who has said that is asked once more when nobody else is left. What the target
 answers, or that it cannot be found, is the target's own affair: another Tor would hear the same.
 """
 
@@ -30,7 +31,8 @@ from rustbalance.proxy.stream import QuietFactory
 from rustbalance.proxy.target import SecureTargetConnection, TargetConnection
 from rustbalance.proxy.tls import tls_check, tls_creator
 
-#: SOCKS reply "general failure": a circuit could not be had, or Tor could not do it just now.
+#: SOCKS reply "general failure": a circuit could not be had, or Tor could not do it just now. Tor 0.4.9 gives it to
+#: every stream that waits while a descriptor goes (NEWNYM) and its introduction points turn out to be dead.
 GENERAL_FAILURE = 0x01
 
 
@@ -87,8 +89,10 @@ class Dialer:
             return fail(NoWay("no Tor is ready"))
         return self._through(proxies, target)
 
-    def _through(self, proxies: list[SocksAddress], target: OnionTarget) -> Deferred[TargetConnection]:
-        """Go through the first of ``proxies``, and through the others when it does not do its part."""
+    def _through(
+        self, proxies: list[SocksAddress], target: OnionTarget, *, again: bool = True
+    ) -> Deferred[TargetConnection]:
+        """Go through the first of ``proxies``, and through the others when it does not do its part; one ``again``."""
         proxy, *others = proxies
         settings = self._settings
         endpoint = SocksEndpoint(
@@ -98,9 +102,11 @@ class Dialer:
         def failed(failure: Failure) -> Deferred[TargetConnection]:
             if not _is_of_proxy(failure.value):
                 return fail(failure)
-            if not isinstance(failure.value, SocksRefused):
+            refused = isinstance(failure.value, SocksRefused)
+            if not refused:
                 self._socks.socks_failed(proxy, str(failure.value))
-            return self._through(others, target) if others else fail(failure)
+            left = [*others, proxy] if refused and again else others
+            return self._through(left, target, again=again and not refused) if left else fail(failure)
 
         return self._open(endpoint).addErrback(failed)
 

@@ -6,6 +6,7 @@ and, as tor 0.4.9 does, loses its answer to the greeting when user name and requ
 """
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,12 +18,19 @@ from zope.interface import implementer
 
 from rustbalance.proxy.socks import SocksAddress
 
+Route = IStreamClientEndpoint | int | None
+
 
 class SocksServer(Factory):
-    """``routes`` maps (host, port) to an endpoint, to a reply code, or to None (never answers)."""
+    """
+    ``routes`` maps (host, port) to an endpoint, to a reply code, or to None (never answers).
 
-    def __init__(self, routes: dict[tuple[str, int], IStreamClientEndpoint | int | None], bound: bytes = b"") -> None:
+    ``refusals`` are the codes that the first requests get, wherever they want to go.
+    """
+
+    def __init__(self, routes: dict[tuple[str, int], Route], bound: bytes = b"", refusals: Sequence[int] = ()) -> None:
         self.routes = routes
+        self._refusals = list(refusals)
         self.bound = bound or b"\x01" + bytes(6)
         self.isolations: list[bytes | None] = []
         self.segments: list[bytes] = []
@@ -39,6 +47,10 @@ class SocksServer(Factory):
         """Listen on loopback."""
         self._port = reactor.listenTCP(0, self, interface="127.0.0.1")
         return SocksAddress(port=self._port.getHost().port)
+
+    def route(self, where: tuple[str, int]) -> Route:
+        """Return where the next request is led that wants to go there."""
+        return self._refusals.pop(0) if self._refusals else self.routes[where]
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""
@@ -98,7 +110,7 @@ class Stream(Protocol):
         """Go where the client wants, or refuse."""
         self.stage = "connecting"
         self.server.isolations.append(self.isolation)
-        where = self.server.routes[self._where()]
+        where = self.server.route(self._where())
         if isinstance(where, int):
             self.transport.write(bytes([5, where, 0]) + self.server.bound)
             self.transport.loseConnection()

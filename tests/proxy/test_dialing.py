@@ -67,9 +67,13 @@ class TwoProxiesTests(ProxyCase):
         assert isinstance(target, TcpTarget)
         return TCP4ClientEndpoint(reactor, target.host, target.port)
 
-    def proxy(self, answer: int | None = 0) -> tuple[SocksServer, SocksAddress]:
-        """Run a proxy that leads to the site, or answers with a code; None: it never answers the request."""
-        server = SocksServer({("a.onion", 80): self._site() if answer == 0 else answer})
+    def proxy(self, answer: int | None = 0, *refusals: int) -> tuple[SocksServer, SocksAddress]:
+        """
+        Run a proxy that leads to the site, or answers with a code; None: it never answers the request.
+
+        The first requests are answered with ``refusals``.
+        """
+        server = SocksServer({("a.onion", 80): self._site() if answer == 0 else answer}, refusals=refusals)
         address = server.listen(reactor)
         self.cleanup(server.close)
         return server, address
@@ -107,6 +111,30 @@ class TwoProxiesTests(ProxyCase):
         _, first = self.proxy(0x01)
         _, second = self.proxy()
         self.assertEqual((await self.dial(first, second)).failed, [])
+
+    async def test_general_failure_of_the_only_one(self) -> None:
+        """
+        With no other proxy it is asked once more.
+
+        Tor says this to a stream whose descriptor goes away (NEWNYM) while introduction points turn out to be dead. The
+        next stream fetches the new one.
+        """
+        server, where = self.proxy(0, 0x01)
+        self.assertEqual((await self.dial(where)).failed, [])
+        self.assertEqual(len(server.streams), 2)
+
+    async def test_general_failure_beside_one_that_hangs(self) -> None:
+        """The other one is tried first, and is no end of it."""
+        _, first = self.proxy(0, 0x01)
+        gone = SocksAddress(port=1)
+        self.assertEqual((await self.dial(first, gone)).failed, [gone])
+
+    async def test_general_failure_that_lasts(self) -> None:
+        """It is told in the end."""
+        server, where = self.proxy(0x01)
+        with self.assertRaises(SocksRefused) as caught:
+            await self.dial(where)
+        self.assertEqual((caught.exception.code, len(server.streams)), (0x01, 2))
 
     async def test_answers_of_the_target(self) -> None:
         """What concerns the target is told as it is, and the second proxy hears nothing of it."""

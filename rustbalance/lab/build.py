@@ -61,7 +61,7 @@ async def build(directory: Path, size: Size, timing: Timing, ports: PortBlock, r
     fingerprints += [make_relay_identity(relay.directory) for relay in relays[size.authorities :]]
     weights.write_text(torrc.bandwidths(fingerprints, int(now().wall)))
     control, socks = ports.take(), ports.take()
-    client = LabTor("client", directory / "client", include + torrc.client(control, socks), reactor, control)
+    client = LabTor("client", directory / "client", include + torrc.visitor(control, socks), reactor, control)
     return Layout(tuple(relays), client, socks, include)
 
 

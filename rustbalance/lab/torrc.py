@@ -135,6 +135,16 @@ def client(control_port: int, socks_port: int) -> str:
     return f"ControlPort 127.0.0.1:{control_port}\nCookieAuthentication 1\nSocksPort {socks}\n"
 
 
+def visitor(control_port: int, socks_port: int) -> str:
+    """
+    Return a client that gives up circuits after 2 s, the least that C{authority} lets clients learn.
+
+    One that is in use for a while has learned that. Before its first hundred circuits it would wait 16 s in place of 7
+    for a node that took its introduction and hangs: two of these, and half a minute is over.
+    """
+    return client(control_port, socks_port) + "LearnCircuitBuildTimeout 0\nCircuitBuildTimeout 2\n"
+
+
 def traffic(control_port: int, socks_port: int) -> str:
     """Return a client that builds the circuits it is told to, from any relay to any relay, and attaches no stream."""
     return client(control_port, socks_port) + (

@@ -1,5 +1,6 @@
 """The options of the private network's Tors."""
 
+import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -53,6 +54,12 @@ class TorrcTests(SynchronousTestCase):
         """A port of 0 means none."""
         self.assertIn("SocksPort 0\n", torrc.client(5003, 0))
         self.assertIn("SocksPort 127.0.0.1:5004\n", torrc.client(5003, 5004))
+
+    def test_visitor_has_learned(self) -> None:
+        """What a visitor's Tor would learn is what the authorities let it learn at least."""
+        least = int(re.findall(r"cbtmintimeout=(\d+)", torrc.authority(5000, Path("/w"), Timing()))[0])
+        self.assertIn(f"CircuitBuildTimeout {least // 1000}\n", torrc.visitor(5003, 5004))
+        self.assertIn("LearnCircuitBuildTimeout 0\n", torrc.visitor(5003, 5004))
 
 
 class TimingTests(SynchronousTestCase):

@@ -51,7 +51,7 @@ def started(network: NetworkState) -> ClientState:
     ports = PortBlock.reserve(random.Random())
     control, socks = ports.take(), ports.take()
     include = Path(network.include_path).read_text()
-    (directory / "torrc").write_text(torrc.process(directory, os.getpid()) + include + torrc.client(control, socks))
+    (directory / "torrc").write_text(torrc.process(directory, os.getpid()) + include + torrc.visitor(control, socks))
     child = subprocess.Popen(("tor", "-f", directory / "torrc", "--hush"), stdout=subprocess.PIPE)
     atexit.register(ended, child, directory, ports)
     until_ready(child)

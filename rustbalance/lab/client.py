@@ -22,8 +22,11 @@ from rustbalance.lab.visits import Visit
 from rustbalance.life import pause, within
 from rustbalance.proxy.socks import SocksAddress, SocksEndpoint
 
-NEWNYM_INTERVAL = 10.0
-"""Seconds between two NEWNYM signals that Tor performs at once; an earlier one is put off (control-spec, SIGNAL)."""
+NEWNYM_INTERVAL = 11.0
+"""
+Seconds between two NEWNYM signals that Tor performs at once (control-spec, SIGNAL); an earlier one is put off, into a
+visit. Tor counts ten in whole seconds of its clock, and from when the signal came: hence one more.
+"""
 KEPT = 65536
 
 
@@ -60,7 +63,7 @@ class LabClient:
         return bool(self._reactor.seconds() - self._forgot >= NEWNYM_INTERVAL)
 
     async def forget(self) -> None:
-        """Make this Tor forget every service descriptor and circuit; waits until Tor allows it, up to 10 s."""
+        """Make this Tor forget every service descriptor and circuit; waits until Tor allows it, up to C{NEWNYM_INTERVAL}."""
         left = self._forgot + NEWNYM_INTERVAL - self._reactor.seconds()
         if left > 0:
             await pause(self._reactor, left)

@@ -63,7 +63,7 @@ class LabClient:
         return bool(self._reactor.seconds() - self._forgot >= NEWNYM_INTERVAL)
 
     async def forget(self) -> None:
-        """Make this Tor forget every service descriptor and circuit; waits until Tor allows it, up to C{NEWNYM_INTERVAL}."""
+        """Make this Tor forget every service descriptor and circuit; waits until Tor does it at once."""
         left = self._forgot + NEWNYM_INTERVAL - self._reactor.seconds()
         if left > 0:
             await pause(self._reactor, left)

@@ -19,6 +19,7 @@ from rustbalance.key_files import (
 )
 from rustbalance.onion.keys import MasterKey
 from rustbalance.secrets import Secret, locked_bytes
+from tests.locked import locked_before
 from tests.vectors import load
 
 VECTOR = load("ed25519_blinding")["vectors"][0]
@@ -108,7 +109,7 @@ class LoadingTests(KeyFileTests):
 
     def test_nothing_is_left_locked(self) -> None:
         """Of the file itself nothing stays; the key holds its own two pages."""
-        before = locked_bytes()
+        before = locked_before()
         key = load_master_key(self.put(SECRET_HEADER + EXPANDED))
         self.assertEqual(locked_bytes(), before + 2 * 4096)
         key.wipe()
@@ -118,7 +119,7 @@ class LoadingTests(KeyFileTests):
         """Who asks for the address leaves no key behind in memory."""
         path = self.put(SECRET_HEADER + EXPANDED)
         expected = load_master_key(path)
-        before = locked_bytes()
+        before = locked_before()
         self.assertEqual(address_of_key(path), expected.address)
         self.assertEqual(locked_bytes(), before)
         expected.wipe()

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance import secrets
 from rustbalance.secrets import MemoryNotLocked, Secret, SecretWiped, locked_bytes
+from tests.locked import locked_before
 
 TEXT = b"hunter2hunter2!!"
 PAGE = resource.getpagesize()
@@ -160,7 +161,7 @@ class WipingTests(SynchronousTestCase):
 
     def test_dropping_unlocks(self) -> None:
         """When the last reference goes, so does the locked page."""
-        before = locked_bytes()
+        before = locked_before()
         secret = Secret(PAGE + 1)
         self.assertEqual(locked_bytes(), before + 2 * PAGE)
         del secret
@@ -197,7 +198,7 @@ class WipingTests(SynchronousTestCase):
 
     def test_many_threads(self) -> None:
         """Secrets made, used and wiped in several threads at once leave no locked page behind."""
-        before = locked_bytes()
+        before = locked_before()
         wrong: list[bool] = []
 
         def work() -> None:

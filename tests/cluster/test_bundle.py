@@ -14,6 +14,7 @@ from rustbalance.cluster.bundle import LONGEST, PREFIX, Bundle, BundleError, Fac
 from rustbalance.cluster.records import check_ticket
 from rustbalance.secrets import Secret, SecretWiped, locked_bytes
 from tests.cluster.samples import NOW, PUBLIC, random_bytes, record, ticket
+from tests.locked import locked_before
 
 PASSPHRASE = b"correct horse battery"
 SECRETS = {"master_key": bytes(range(64)), "cluster_token": b"the token of the cluster", "join_secret": b"join" * 8}
@@ -83,7 +84,7 @@ class BundleTests(SynchronousTestCase):
     def test_nothing_stays_open(self) -> None:
         """Sealing leaves no page behind, and opening only those that it gives away."""
         gc.collect()  # what other tests left
-        before = locked_bytes()
+        before = locked_before()
         found = opened(LINE)
         self.assertEqual(locked_bytes() - before, len(SECRETS) * 4096)
         found.wipe()
@@ -105,7 +106,7 @@ class RefusalTests(SynchronousTestCase):
 
     def refused(self, line: str, passphrase: bytes = PASSPHRASE, wall: float = NOW.wall) -> str:
         """Return why a bundle is refused; no page stays behind."""
-        before = locked_bytes()
+        before = locked_before()
         sentence = str(self.assertRaises(BundleError, opened, line, passphrase, wall))
         self.assertEqual(locked_bytes(), before)
         self.assertNotIn(PASSPHRASE.decode(), sentence)

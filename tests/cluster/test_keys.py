@@ -21,6 +21,7 @@ from rustbalance.cluster.keys import (
 from rustbalance.onion.keys import verify
 from rustbalance.secrets import Secret, SecretWiped, locked_bytes
 from tests.cluster.samples import TOKEN, token_keys
+from tests.locked import locked_before
 
 unhex = bytes.fromhex
 #: RFC 5869 appendix A, tests 1 to 3: material, salt, info, pseudorandom key, output.
@@ -106,7 +107,7 @@ class TokenKeysTests(SynchronousTestCase):
 
     def test_keys_are_secrets(self) -> None:
         """The keys are in locked memory and gone when they are wiped; the token stays the caller's."""
-        before = locked_bytes()
+        before = locked_before()
         with Secret.copy_of(TOKEN) as token:
             keys = TokenKeys(token)
             self.assertTrue(all(keys.of(purpose).locked for purpose in Purpose))

@@ -6,6 +6,7 @@ import os
 from rustbalance.config import ConfigError, load_config
 from rustbalance.secrets import locked_bytes
 from tests.config.case import ConfigCase, document
+from tests.locked import locked_before
 
 EXTERNAL = {"tor__mode": '"external"', "tor__binary": None}
 
@@ -73,7 +74,7 @@ class SecretKeysTests(ConfigCase):
     def test_wiped_when_there_are_complaints(self) -> None:
         """A secret of a configuration that is refused does not stay in memory."""
         gc.collect()  # what other tests left
-        before = locked_bytes()
+        before = locked_before()
         self.complaints(document(**EXTERNAL, tor__control_password='"correct horse"', node__id='"A"'))
         self.assertEqual(locked_bytes(), before)
 

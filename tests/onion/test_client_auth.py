@@ -17,6 +17,7 @@ from rustbalance.onion.client_auth import (
 )
 from rustbalance.onion.netdoc import MalformedDescriptor
 from rustbalance.secrets import Secret, locked_bytes
+from tests.locked import locked_before
 from tests.onion.descriptors import SUBCREDENTIAL, random_bytes
 from tests.vectors import load
 
@@ -118,7 +119,7 @@ class KeyTests(SynchronousTestCase):
         """Shared secrets and work space are wiped at once: only the cookie that is handed out stays."""
         clients = authorized(x25519_public(private(1)))
         client = private(1)
-        before = locked_bytes()
+        before = locked_before()
         lines = lines_for(clients, SUBCREDENTIAL, random_bytes())
         found = find_cookie(lines, x25519_public(clients.ephemeral), client, SUBCREDENTIAL)
         assert found is not None

@@ -32,6 +32,7 @@ from rustbalance.onion.keys import DescriptorSigningKey, subcredential
 from rustbalance.onion.layers import ENCRYPTED
 from rustbalance.onion.middle import decode_middle
 from rustbalance.secrets import Secret, locked_bytes
+from tests.locked import locked_before
 from tests.onion.descriptors import (
     BLINDED,
     MASTER,
@@ -325,7 +326,7 @@ class RestrictedTests(SynchronousTestCase):
     def test_cookie_is_wiped(self) -> None:
         """The cookie found while reading does not stay."""
         text, client = encoded(PLAIN, clients=self.clients(1)), self.client(1)
-        before = locked_bytes()
+        before = locked_before()
         decode(text, SUBCREDENTIAL, client=client)
         self.assertEqual(locked_bytes(), before)
 

@@ -22,6 +22,7 @@ from rustbalance.onion.keys import (
 )
 from rustbalance.onion.periods import TimePeriod
 from rustbalance.secrets import Secret, SecretWiped, locked_bytes
+from tests.locked import locked_before
 from tests.vectors import load
 
 unhex = bytes.fromhex
@@ -160,7 +161,7 @@ class LifetimeTests(SynchronousTestCase):
 
     def test_wiped_keys_do_nothing(self) -> None:
         """After a wipe each kind of key refuses to be used, and its pages are gone."""
-        before = locked_bytes()
+        before = locked_before()
         key = master()
         blinded = key.blind(TODAY)
         signing = DescriptorSigningKey(Secret.random(32))
@@ -175,7 +176,7 @@ class LifetimeTests(SynchronousTestCase):
     def test_signing_allocates_nothing(self) -> None:
         """Signing uses the pages a key has, however long the message."""
         blinded = master().blind(TODAY)
-        before = locked_bytes()
+        before = locked_before()
         blinded.sign(bytes(100_000))
         self.assertEqual(locked_bytes(), before)
 

@@ -1,7 +1,6 @@
 """What is in a bundle that a node makes."""
 
 import contextlib
-import gc
 
 from rustbalance.cluster.bundle import Bundle, BundleError, open_bundle
 from rustbalance.cluster.keys import NodeKey, TicketKey
@@ -13,6 +12,7 @@ from rustbalance.provisioning.new_node import create_node
 from rustbalance.secret_files import decode_base64
 from rustbalance.secrets import Secret, locked_bytes
 from tests.cli.case import CliCase
+from tests.locked import locked_before
 
 NOW = 1_800_000_000.0
 PHRASE = b"correct horse battery"
@@ -81,8 +81,7 @@ class NewBundleTests(BundleCase):
         made = create_node(self.directory / "node", "127.0.0.1:8000")
         for phrase in (PHRASE, b"short"):
             with Secret.copy_of(phrase) as secret:
-                gc.collect()  # what other tests left
-                before = locked_bytes()
+                before = locked_before()
                 with contextlib.suppress(BundleError):
                     make_bundle(made.config, secret, 3600, NOW)
                 self.assertEqual(locked_bytes(), before)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.secret_files import SecretFileError, create_secret, read_raw, read_secret, write_secret
 from rustbalance.secrets import Secret, locked_bytes
+from tests.locked import locked_before
 
 TEXT = b"correct horse battery staple"
 PAGE = resource.getpagesize()
@@ -115,7 +116,7 @@ class ReadingTests(FileTests):
 
     def test_nothing_is_left_locked(self) -> None:
         """Reading leaves one secret, the one that is returned; being refused leaves none."""
-        before = locked_bytes()
+        before = locked_before()
         self.refused(self.put(TEXT, 0o644))
         self.refused(self.put(b"x" * 10000))
         self.assertEqual(locked_bytes(), before)

@@ -1,6 +1,5 @@
 """Tests for L{rustbalance.secret_files.inline}."""
 
-import gc
 import tomllib
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rustbalance.secret_files import SecretFileError, read_inline
 from rustbalance.secrets import Secret, locked_bytes
+from tests.locked import locked_before
 
 NAMES = {"tor.control_password", "coordination.cluster_token", "a.b.key", "top"}
 
@@ -184,8 +184,7 @@ class InlineTests(SynchronousTestCase):
 
     def test_nothing_is_left_locked(self) -> None:
         """Reading leaves only the secrets that it returns."""
-        gc.collect()  # what other tests left
-        before = locked_bytes()
+        before = locked_before()
         _, found = self.read(CONFIG)
         self.assertEqual(locked_bytes(), before + 4 * 4096)
         for secret in found.values():

@@ -20,7 +20,7 @@ from rustbalance.ops.status import NodeStatus
 from tests.drills.booted import Booted
 from tests.drills.drill import Drill
 from tests.live.network import LiveTestCase
-from tests.live.pace import Pace
+from tests.live.pace import Pace, by_day
 
 reactor: Any = global_reactor
 #: Seconds until a Tor that was killed, or hung, serves again and is out; until as many visits after a reload went well.
@@ -84,7 +84,7 @@ GIVEN_BACK = "and it gets its service back; the standby has the visitors meanwhi
 class DebianDrills(LiveTestCase):
     """C{tor.mode = "external"} as docs/tors.md has it, with systemd, polkit and three users."""
 
-    timeout = 500
+    timeout = 700
 
     async def test_debian(self) -> None:
         """Killed, hung and reloaded: each is mended without root, and visits go on."""
@@ -210,6 +210,7 @@ class DebianDrills(LiveTestCase):
 
     async def reloaded(self) -> None:
         """Debian's log rotation reloads both at once: what stands in their torrc stays, introduction points and all."""
+        await by_day(self.visitors.client)
         began, given_back = reactor.seconds(), await self.said("it is given back")
         await self.machine.run("systemctl", "reload", "tor@default", "tor@standby")
         fresh = await self.visitors.fetch(self.address, fresh_descriptor=True)

@@ -19,13 +19,10 @@ from rustbalance.lab.visits import Visit
 from rustbalance.life import deferred, pause, within
 from rustbalance.ops.status import InstanceStatus, NodeStatus
 from tests.live.nodes import NodeTestCase
-from tests.live.pace import Pace
+from tests.live.pace import Pace, by_day
 
 reactor: Any = global_reactor
 KILL, STOP = 2.0, 10.0
-#: Seconds after the start of a day and before its end in which no visits are judged. At the start of one each Tor gives
-#: up all its points for others; the days of a test network are 8 minutes, and both Tors of a node do it within seconds.
-SETTLED, AHEAD = 40.0, 100.0
 """Seconds after which streams must get out again when a Tor is killed, and when it hangs."""
 
 
@@ -116,13 +113,8 @@ class PairTestCase(NodeTestCase):
         return deferred(pace.end())
 
     async def fresh(self) -> None:
-        """
-        Let the client fetch the descriptor anew, so that it knows the points of both Tors; some visits are made.
-
-        No day of the network ends soon.
-        """
-        while not SETTLED <= (day := await self.visitors.client.day()).elapsed <= day.length - AHEAD:
-            await pause(reactor, 1.0)
+        """Let the client fetch the descriptor anew, so that it knows the points of both Tors; some visits are made."""
+        await by_day(self.visitors.client)
         await self.visitors.client.forget()
         await pause(reactor, 4.0)
 

@@ -29,21 +29,12 @@ class Made:
     lost: tuple[str, ...] = ()
 
 
-async def patiently(visitors: Visitor, onion: str, reactor: Any, *, fresh_descriptor: bool = False) -> Made:
-    """Make a visit of up to C{LONGEST} seconds; who gets an error before that tries again, as people do."""
-    began = reactor.seconds()
-    lost: list[str] = []
-    while True:
-        visit = await visitors.fetch(onion, fresh_descriptor=fresh_descriptor and not lost)
-        ended = reactor.seconds()
-        if visit.ok or ended > began + LONGEST - SHORTEST:
-            return Made(began, ended, visit, tuple(lost))
-        lost.append(visit.error or f"status {visit.status}")
-        await pause(reactor, PAUSE)
-
-
 class Crowd:
-    """C{count} visitors, each patiently at a visit nearly all the time between C{start} and C{finish}."""
+    """
+    C{count} visitors, each at a visit nearly all the time between C{start} and C{finish}.
+
+    A visit may take C{LONGEST} seconds; who gets an error before that tries again, as people do.
+    """
 
     def __init__(self, visitors: Visitor, onion: str, reactor: Any, count: int = 4) -> None:
         self.visits: list[Made] = []
@@ -73,7 +64,18 @@ class Crowd:
 
     async def _visit(self) -> None:
         while self._going or len(self.visits) < self._wanted:
-            self.visits.append(await patiently(self._visitors, self._onion, self._reactor))
+            self.visits.append(await self._one())
+            await pause(self._reactor, PAUSE)
+
+    async def _one(self) -> Made:
+        began = self._reactor.seconds()
+        lost: list[str] = []
+        while True:
+            visit = await self._visitors.fetch(self._onion)
+            ended = self._reactor.seconds()
+            if visit.ok or ended > began + LONGEST - SHORTEST:
+                return Made(began, ended, visit, tuple(lost))
+            lost.append(visit.error or f"status {visit.status}")
             await pause(self._reactor, PAUSE)
 
     @property

@@ -16,7 +16,6 @@ from rustbalance.life import pause
 from rustbalance.onion.address import OnionAddress
 from tests.live.cluster import Member
 from tests.live.commands import rustbalance
-from tests.live.crowd import patiently
 from tests.live.machines import MachinesTestCase
 
 reactor: Any = global_reactor
@@ -64,8 +63,8 @@ class JoinedTestCase(MachinesTestCase):
         member.start()
         while reactor.seconds() < began + FIRST_VISITOR:
             fresh = self.visitors.client.may_forget
-            made = await patiently(self.visitors, self.address.text, reactor, fresh_descriptor=fresh)
-            self.assertTrue(made.visit.ok, made)
+            visit = await self.visitors.fetch(self.address.text, fresh_descriptor=fresh)
+            self.assertTrue(visit.ok, visit)
             status = await member.status()
             if status is not None and status.proxy.requests_total:
                 return float(reactor.seconds() - began)

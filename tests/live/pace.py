@@ -6,23 +6,8 @@ from dataclasses import dataclass
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
 
-from rustbalance.lab.client import LabClient
 from rustbalance.lab.visits import Visit
 from rustbalance.life import deferred, pause
-
-#: Seconds after the start of a day and before its end in which no visits are judged.
-SETTLED, AHEAD = 40.0, 100.0
-
-
-async def by_day(client: LabClient) -> None:
-    """
-    Wait until no day of the network has just begun, or ends soon.
-
-    At the start of one each Tor gives up all its points for others. In a test network, whose days are 8 minutes, both
-    Tors of a node do so within seconds, and who comes just then may find neither these nor those.
-    """
-    while not SETTLED <= (day := await client.day()).elapsed <= day.length - AHEAD:
-        await pause(reactor, 1.0)
 
 
 @dataclass(frozen=True)

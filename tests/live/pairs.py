@@ -19,7 +19,7 @@ from rustbalance.lab.visits import Visit
 from rustbalance.life import deferred, pause, within
 from rustbalance.ops.status import InstanceStatus, NodeStatus
 from tests.live.nodes import NodeTestCase
-from tests.live.pace import Pace, by_day
+from tests.live.pace import Pace
 
 reactor: Any = global_reactor
 KILL, STOP = 2.0, 10.0
@@ -114,7 +114,6 @@ class PairTestCase(NodeTestCase):
 
     async def fresh(self) -> None:
         """Let the client fetch the descriptor anew, so that it knows the points of both Tors; some visits are made."""
-        await by_day(self.visitors.client)
         await self.visitors.client.forget()
         await pause(reactor, 4.0)
 

@@ -13,7 +13,7 @@ from rustbalance.lab.ports import PortBlock
 from rustbalance.life import deferred, pause
 from rustbalance.ops.status import NodeStatus
 from tests.live.nodes import NodeTestCase
-from tests.live.pace import Pace, by_day
+from tests.live.pace import Pace
 
 #: Does what C{systemctl restart tor@INSTANCE} does.
 RESTART = """\
@@ -28,7 +28,7 @@ echo $1 >> {directory}/restarts
 class ExternalPairTestCase(NodeTestCase):
     """C{self.node} with C{tor.mode = "external"}, a standby and C{tor.restart_command}."""
 
-    timeout = 600
+    timeout = 400
 
     async def prepare(self) -> None:
         """Make both Tors and a node for them; the Tors end with the test."""
@@ -99,7 +99,6 @@ class ExternalPairTests(ExternalPairTestCase):
         visits.begin()
         self.addCleanup(lambda: deferred(visits.end()))
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            await by_day(self.visitors.client)
             await self.visitors.client.forget()
             await pause(reactor, 3.0)
             hit = reactor.seconds()

@@ -14,7 +14,6 @@ from rustbalance.life import deferred, pause, within
 from rustbalance.ops.control_client import NoAnswer, NoDaemon, ask
 from rustbalance.ops.status import Health, NodeStatus
 from tests.live.commands import COMMAND, rustbalance
-from tests.live.crowd import patiently
 from tests.live.nodes import NodeTestCase
 
 reactor: Any = global_reactor
@@ -54,8 +53,8 @@ class JoinTests(NodeTestCase):
         while True:
             child.raise_if_ended()
             fresh = self.visitors.client.may_forget
-            made = await patiently(self.visitors, self.node.onion_address, reactor, fresh_descriptor=fresh)
-            self.assertTrue(made.visit.ok, (made, child.tail))
+            visit = await self.visitors.fetch(self.node.onion_address, fresh_descriptor=fresh)
+            self.assertTrue(visit.ok, (visit, child.tail))
             status = await self.status(config)
             if status is not None and status.proxy.requests_total:
                 return status

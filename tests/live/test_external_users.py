@@ -18,7 +18,6 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import SkipTest
 
 from rustbalance.lab.child import spawn
 from rustbalance.lab.client import Visitor
@@ -76,8 +75,7 @@ class OtherUsersTests(LiveTestCase):
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         """Make the place of each Tor, and a node for them."""
-        if not (ROOT or may_sudo()):  # the case is that of three users
-            raise SkipTest("processes of other users can be started only by root, or with sudo without a password")
+        self.assertTrue(ROOT or may_sudo(), "only root, or who has sudo without a password, can act for three users")
         self.folder = Path(tempfile.mkdtemp(prefix="rb-users-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.addCleanup(subprocess.run, (*AS_ROOT, "rm", "-rf", self.folder), check=True)

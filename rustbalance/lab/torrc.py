@@ -15,6 +15,9 @@ GOOD_PHASE = 2.0
 WEIGHT = 1000
 """Bandwidth of every relay in the consensus, in kilobytes per second."""
 
+PATIENCE = 2
+"""Seconds after which a client that has been in use for a while gives up a circuit; it learns no shorter time."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -115,7 +118,7 @@ def authority(dir_port: int, weights: Path, timing: Timing) -> str:
         "AuthDirTestReachability 0\n"
         "AuthDirVoteStableGuaranteeMinUptime 0\n"
         "AuthDirVoteStableGuaranteeMTBF 0\n"
-        "ConsensusParams cbtmintimeout=2000 cbtinitialtimeout=5000\n"
+        f"ConsensusParams cbtmintimeout={PATIENCE * 1000} cbtinitialtimeout=5000\n"
         "TestingDirAuthVoteExit *\n"
         "TestingDirAuthVoteGuard *\n"
         "TestingDirAuthVoteHSDir *\n"
@@ -137,12 +140,11 @@ def client(control_port: int, socks_port: int) -> str:
 
 def visitor(control_port: int, socks_port: int) -> str:
     """
-    Return a client that gives up circuits after 2 s, the least that C{authority} lets clients learn.
+    Return a client as one that has been in use for a while: it gives up circuits after C{PATIENCE}.
 
-    One that is in use for a while has learned that. Before its first hundred circuits it would wait 16 s in place of 7
-    for a node that took its introduction and hangs: two of these, and half a minute is over.
+    Before its first hundred circuits it would wait 16 s in place of 7 for a node that took its introduction and hangs.
     """
-    return client(control_port, socks_port) + "LearnCircuitBuildTimeout 0\nCircuitBuildTimeout 2\n"
+    return client(control_port, socks_port) + f"LearnCircuitBuildTimeout 0\nCircuitBuildTimeout {PATIENCE}\n"
 
 
 def traffic(control_port: int, socks_port: int) -> str:

@@ -362,16 +362,16 @@ class OwnNetworkTestCase(LiveTestCase):
         """
         Return a directory of both descriptors, no authority, that the node's Tor can do without for a while.
 
-        No guard in use, as Tor builds nothing for a minute when one hangs; of the others, that of the fewest circuits.
+        A guard in use is the last resort, as Tor goes on building through one that hangs for minutes; of the others,
+        that of the fewest circuits.
         """
         assert node.tor.control is not None
         circuits = await node.tor.control.get_info("circuit-status")
-        guards = (await node.tor.control.get_info("entry-guards")).splitlines()
+        guards = await node.tor.control.get_info("entry-guards")
+        used = "".join(line for line in guards.splitlines() if line.endswith(" up"))
         both = set(node.plan.first.directories) & set(node.plan.second.directories)
-        relays = [relay for relay in sorted(both) if self.name(relay).startswith("r")]
-        return min(
-            relays, key=lambda relay: (any(relay in line and " up" in line for line in guards), circuits.count(relay))
-        )
+        relays = [relay for relay in both if self.name(relay).startswith("r")]
+        return min(relays, key=lambda relay: (relay in used, circuits.count(relay)))
 
     def name(self, fingerprint: str) -> str:
         """Return the name of a relay of the network, which is that of its directory."""
@@ -405,9 +405,9 @@ class DeafDirectoryTests(OwnNetworkTestCase):
         node.publisher.publish_now()
         await until("the deaf one is given up", lambda: node.revisions() > before and self.given_up(node, relay), 40)
         self.assertGreaterEqual(clocks().mono - began, 15.0)
-        self.assertIn("no answer", "; ".join(str(each.problem) for each in node.publisher.status()))
         await until("all others have it", lambda: node.confirmed() == self.without(node, relay), 90)
         self.assertTrue(all(each.published for each in node.publisher.status()))
+        self.assertIn("no answer", str(node.publisher.status()[0].problem))
         os.kill(process, signal.SIGCONT)
         await until("the deaf one has it", node.complete, 120)
 

@@ -1,6 +1,5 @@
 """Tests for L{rustbalance.cluster.bundle}."""
 
-import gc
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
@@ -83,7 +82,6 @@ class BundleTests(SynchronousTestCase):
 
     def test_nothing_stays_open(self) -> None:
         """Sealing leaves no page behind, and opening only those that it gives away."""
-        gc.collect()  # what other tests left
         before = locked_before()
         found = opened(LINE)
         self.assertEqual(locked_bytes() - before, len(SECRETS) * 4096)
@@ -99,10 +97,6 @@ class BundleTests(SynchronousTestCase):
 
 class RefusalTests(SynchronousTestCase):
     """What cannot be used is refused with a reason that shows nothing."""
-
-    def setUp(self) -> None:
-        """Have nothing in memory that other tests left, which may go at any moment."""
-        gc.collect()
 
     def refused(self, line: str, passphrase: bytes = PASSPHRASE, wall: float = NOW.wall) -> str:
         """Return why a bundle is refused; no page stays behind."""

@@ -1,6 +1,5 @@
 """Secrets in the file, in files of their own, and as credentials."""
 
-import gc
 import os
 
 from rustbalance.config import ConfigError, load_config
@@ -73,7 +72,6 @@ class SecretKeysTests(ConfigCase):
 
     def test_wiped_when_there_are_complaints(self) -> None:
         """A secret of a configuration that is refused does not stay in memory."""
-        gc.collect()  # what other tests left
         before = locked_before()
         self.complaints(document(**EXTERNAL, tor__control_password='"correct horse"', node__id='"A"'))
         self.assertEqual(locked_bytes(), before)

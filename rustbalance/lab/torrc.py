@@ -15,7 +15,7 @@ GOOD_PHASE = 2.0
 WEIGHT = 1000
 """Bandwidth of every relay in the consensus, in kilobytes per second."""
 
-PATIENCE = 2
+BUILD_TIMEOUT = 2
 """Seconds after which a client that has been in use for a while gives up a circuit; it learns no shorter time."""
 
 
@@ -118,7 +118,7 @@ def authority(dir_port: int, weights: Path, timing: Timing) -> str:
         "AuthDirTestReachability 0\n"
         "AuthDirVoteStableGuaranteeMinUptime 0\n"
         "AuthDirVoteStableGuaranteeMTBF 0\n"
-        f"ConsensusParams cbtmintimeout={PATIENCE * 1000} cbtinitialtimeout=5000\n"
+        f"ConsensusParams cbtmintimeout={BUILD_TIMEOUT * 1000} cbtinitialtimeout=5000\n"
         "TestingDirAuthVoteExit *\n"
         "TestingDirAuthVoteGuard *\n"
         "TestingDirAuthVoteHSDir *\n"
@@ -140,11 +140,11 @@ def client(control_port: int, socks_port: int) -> str:
 
 def visitor(control_port: int, socks_port: int) -> str:
     """
-    Return a client as one that has been in use for a while: it gives up circuits after C{PATIENCE}.
+    Return a client as one that has been in use for a while: it gives up circuits after C{BUILD_TIMEOUT}.
 
     Before its first hundred circuits it would wait 16 s in place of 7 for a node that took its introduction and hangs.
     """
-    return client(control_port, socks_port) + f"LearnCircuitBuildTimeout 0\nCircuitBuildTimeout {PATIENCE}\n"
+    return client(control_port, socks_port) + f"LearnCircuitBuildTimeout 0\nCircuitBuildTimeout {BUILD_TIMEOUT}\n"
 
 
 def traffic(control_port: int, socks_port: int) -> str:
